@@ -1,0 +1,1 @@
+"""wagate: a self-hosted, multi-tenant WhatsApp gateway."""

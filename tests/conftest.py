@@ -1,0 +1,54 @@
+"""What all tests share: the event loop, hypothesis' profiles, and PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.support.postgres import PostgresMissing, cluster, dsn, execute
+
+settings.register_profile("default", deadline=None, max_examples=60)
+settings.register_profile("fuzz", deadline=None, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """asyncio's own loop: what the tests show must not rest on uvloop."""
+    return "asyncio", {"use_uvloop": False}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for PostgreSQL carries the mark, so that `-m "not postgres"` needs no discipline."""
+    for item in items:
+        if {"postgres", "postgres_dsn"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A running cluster: the DSN of its maintenance database. Skips without PostgreSQL, unless CI requires it."""
+    try:
+        with cluster() as host:
+            yield dsn(host)
+    except PostgresMissing as reason:
+        if os.environ.get("WAGATE_REQUIRE_POSTGRES"):
+            pytest.fail(f"PostgreSQL is required here: {reason}")
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def postgres_dsn(postgres: str) -> Iterator[str]:
+    """The DSN of a fresh, empty database, dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    host = postgres.partition("?host=")[2]
+    execute(postgres, f"CREATE DATABASE {name}")
+    yield dsn(host, name)
+    execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")

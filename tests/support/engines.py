@@ -1,0 +1,191 @@
+"""An engine under test, and the world around it: its clock, its store, a phone to drive its network from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from tests.support.stores import Stores
+from wagate.clock import ManualClock
+from wagate.engines.base import Account, Engine, Report
+from wagate.engines.sandbox.engine import SandboxEngine
+from wagate.engines.sandbox.settings import Bounds
+from wagate.model.actions import Action
+from wagate.model.groups import GroupSeen
+from wagate.model.jid import user
+from wagate.model.messages import Outgoing, TextContent
+from wagate.model.sandbox import (
+    Acknowledge,
+    AlterPerson,
+    ChangePerson,
+    Disturb,
+    Fault,
+    FramePage,
+    InjectFault,
+    LinkPhone,
+    ListFrames,
+    ListShown,
+    LookAtGroup,
+    MadeGroup,
+    MakeGroup,
+    MoveMember,
+    Shown,
+    Speak,
+    TrueGroup,
+)
+
+R = TypeVar("R", bound=Report)
+ORG = "org_1"
+
+
+async def until(condition: Callable[[], object], *, seconds: float = 3.0) -> None:
+    """Return when the condition holds; fails when it does not in time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not condition():
+        assert loop.time() < deadline, "waited in vain"
+        await asyncio.sleep(0.001)
+
+
+async def settle() -> None:
+    """Let everything run that can run without the clock."""
+    for _ in range(60):
+        await asyncio.sleep(0)
+
+
+class Recorder:
+    """A sink that remembers. `gate` closed: a call waits; `failures`: so many calls fail first."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[Report]] = []
+        self.started = 0
+        self.failures = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, reports: Sequence[Report]) -> None:
+        self.started += 1
+        await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            raise OSError("cannot commit")
+        self.calls.append(list(reports))
+
+    @property
+    def reports(self) -> list[Report]:
+        return [report for call in self.calls for report in call]
+
+    def of(self, kind: type[R]) -> list[R]:
+        return [report for report in self.reports if isinstance(report, kind)]
+
+
+class Sandbox:
+    """The sandbox engine and its outside. Another engine's tests bring a class with the same methods."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.stores = Stores()
+        self.clock = ManualClock(1_700_000_000_000)
+        self.bounds = bounds
+        self.engine: Engine = self._engine()
+
+    def _engine(self) -> SandboxEngine:
+        return SandboxEngine(self.stores, self.clock, seed="test", bounds=self.bounds)
+
+    async def start(self) -> Sandbox:
+        await self.sandbox.host(ORG)
+        return self
+
+    @property
+    def sandbox(self) -> SandboxEngine:
+        assert isinstance(self.engine, SandboxEngine)
+        return self.engine
+
+    async def restart(self) -> None:
+        """Stop in good order and begin again on what was kept."""
+        await self.engine.close()
+        await self.crash()
+
+    async def crash(self) -> None:
+        """Begin again on what was kept, the old engine left where it stood."""
+        self.engine = self._engine()
+        await self.sandbox.host(ORG)
+
+    async def pass_time(self, seconds: float) -> None:
+        await settle()
+        await self.clock.advance(seconds)
+        await settle()
+
+    async def drive(self, action: Action) -> Any:
+        return await self.sandbox.drive(ORG, action)
+
+    async def open(self, session: str, *, jid: str | None = None) -> tuple[Any, Recorder]:
+        sink = Recorder()
+        return await self.engine.open(Account(session_id=session, organization_id=ORG, jid=jid), sink), sink
+
+    async def linked(self, session: str, number: str) -> tuple[Any, Recorder]:
+        """A session that is online as this number; its sink has forgotten how that came."""
+        connection, sink = await self.open(session)
+        await connection.link()
+        await self.scan(session, number)
+        await connection.connect()
+        sink.calls.clear()
+        return connection, sink
+
+    async def scan(self, session: str, phone: str | None = None, name: str | None = None) -> Any:
+        return await self.drive(LinkPhone(session=session, phone=phone, name=name))
+
+    async def disturb(self, session: str, what: Any, seconds: float = 0) -> None:
+        await self.drive(Disturb(session=session, what=what, seconds=seconds))
+
+    async def say(self, sender: str, to: str, text: str = "hello") -> str:
+        said = await self.drive(Speak(sender=sender, to=to, content=TextContent(text=text)))
+        wire_id: str = said.wa_message_id
+        return wire_id
+
+    async def acknowledge(self, sender: str, message: str, what: Any = "read") -> None:
+        await self.drive(Acknowledge(sender=sender, message=message, what=what))
+
+    async def shown(self, message: str | None = None, *, to: str | None = None) -> list[Shown]:
+        page = await self.drive(ListShown(to=to, sender=None, message=message, after="", limit=200))
+        rows: list[Shown] = page.rows
+        return rows
+
+    async def frames(self, message: str) -> int:
+        page: FramePage = await self.drive(ListFrames(after="", limit=1000))
+        return sum(row.wa_message_id == message for row in page.rows)
+
+    async def group(self, owner: str, people: list[str], subject: str = "Friends") -> MadeGroup:
+        made: MadeGroup = await self.drive(MakeGroup(owner=owner, subject=subject, people=people))
+        return made
+
+    async def truth(self, group: str) -> TrueGroup:
+        seen: TrueGroup = await self.drive(LookAtGroup(group=group))
+        return seen
+
+    async def roles(self, group: str) -> dict[str, str]:
+        return {user(member.jid): member.role for member in (await self.truth(group)).members}
+
+    async def move(self, group: str, person: str, step: Any, invite: str | None = None) -> None:
+        await self.drive(MoveMember(group=group, person=person, step=step, invite=invite))
+
+    async def alter(self, phone: str, **change: Any) -> None:
+        await self.drive(AlterPerson(phone=phone, change=ChangePerson(**change)))
+
+    async def fault(self, kind: Any, **more: Any) -> None:
+        await self.drive(InjectFault(fault=Fault(kind=kind, **more)))
+
+
+def text(wire_id: str | None, to: str, words: str = "hello") -> Outgoing:
+    """A text on its way out, to a number or a group."""
+    return Outgoing(wire_id=wire_id, chat=to if "@" in to else f"{to}@s.whatsapp.net", content=TextContent(text=words))
+
+
+def jid(number: str) -> str:
+    """A number's phone JID."""
+    return f"{number}@s.whatsapp.net"
+
+
+def members(seen: GroupSeen) -> dict[str, str]:
+    """Who is in a group as it was seen, with their roles."""
+    return {user(str(each.person.jid)): each.role for each in seen.members}
