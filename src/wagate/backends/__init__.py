@@ -1,0 +1,1 @@
+"""What we run on: databases, the broker, and doors to the outside."""

@@ -1,0 +1,288 @@
+"""The tables, once, for both databases.
+
+Read by the migrations and by tests; the running server only ever sees SQL. Times are epoch milliseconds, flags are 0 or
+1, JSON is text. Ids that clients see are text; `position` columns give an order that no clock can turn back.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+
+metadata = MetaData()
+
+# SQLite gives row ids only to columns declared INTEGER.
+_Position = BigInteger().with_variant(Integer, "sqlite")
+# Ids and keys are compared byte by byte; a language's order of words would tear pages of them apart.
+_Words = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _text(name: str, *, null: bool = False, default: str | None = None, key: bool = False) -> Column[str]:
+    return Column(name, _Words, nullable=null, server_default=default, primary_key=key)
+
+
+def _int(name: str, *, null: bool = False, default: int | None = None) -> Column[int]:
+    return Column(name, BigInteger, nullable=null, server_default=None if default is None else str(default))
+
+
+def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Index:
+    # Most rows of a busy table are done with: an index over the open ones stays small whatever the total.
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+def _position(name: str) -> Column[int]:
+    return Column(name, _Position, primary_key=True, autoincrement=True)
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    _text("id", key=True),
+    _text("name"),
+    _int("created_at"),
+    # The log's head: the last event's time and number. An event's id is made of both, under this row's lock.
+    _int("log_ms", default=0),
+    _int("log_seq", default=0),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _text("id", key=True),
+    _text("organization_id"),
+    _text("name"),
+    _text("prefix"),
+    _text("digest"),
+    _text("permissions"),
+    _text("session_ids", null=True),
+    _int("created_at"),
+    _int("expires_at", null=True),
+    _int("last_used_at", null=True),
+    Index("keys_by_digest", "digest", unique=True),
+    Index("keys_by_organization", "organization_id", "id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _text("id", key=True),
+    _text("organization_id"),
+    _text("engine"),
+    _text("status"),
+    _text("status_reason", null=True),
+    # What the organization wants of it: none, run, link or logout. The worker that holds the lease brings it about.
+    _text("wanted", default="none"),
+    _text("label", null=True),
+    _text("created_by_user_id", null=True),
+    _int("is_admin_session", default=0),
+    _int("auto_read", default=0),
+    _int("presence_typing", default=0),
+    _int("rate_per_min"),
+    _int("rate_per_hour"),
+    _text("phone_number", null=True),
+    _text("wa_jid", null=True),
+    _text("wa_lid", null=True),
+    _text("qr_code", null=True),
+    _int("qr_expires_at", null=True),
+    _text("proxy", null=True),
+    _int("created_at"),
+    _int("updated_at"),
+    _int("last_connected_at", null=True),
+    _text("gateway_id"),
+    _text("holder", null=True),
+    _int("epoch", default=0),
+    _int("lease_until", default=0),
+    Index("sessions_by_organization", "organization_id", "id"),
+    Index("sessions_wanted", "wanted", "lease_until"),
+)
+
+networks = Table(
+    "networks",
+    metadata,
+    _text("organization_id", key=True),
+    _text("holder", null=True),
+    _int("epoch", default=0),
+    _int("lease_until", default=0),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _position("position"),
+    _text("id"),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("chat_jid"),
+    _text("mode"),
+    _text("status"),
+    # 1 when nothing earlier in the same chat is unsettled: only such entries may be claimed.
+    _int("ready", default=0),
+    _text("content"),
+    _text("wire_id", null=True),
+    _text("idempotency_key", null=True),
+    _text("body_digest"),
+    _int("created_at"),
+    # When the send was counted against the session's budget.
+    _int("budgeted_at", null=True),
+    _int("dispatched_at", null=True),
+    # How often it was claimed: after a crash or a lost line the same wire id goes out again.
+    _int("attempts", default=0),
+    _int("epoch", null=True),
+    _int("settled_at", null=True),
+    _int("timestamp", null=True),
+    _text("error", null=True),
+    Index("outbox_by_id", "id", unique=True),
+    _partial("outbox_by_key", "idempotency_key IS NOT NULL", "organization_id", "idempotency_key", unique=True),
+    _partial("outbox_due", "status = 'queued'", "session_id", "ready", "position"),
+    _partial("outbox_open", "settled_at IS NULL", "session_id", "chat_jid", "position"),
+    _partial("outbox_uncertain", "status = 'uncertain'", "settled_at"),
+    _partial("outbox_budget", "budgeted_at IS NOT NULL", "session_id", "budgeted_at"),
+    Index("outbox_by_session", "session_id", "position"),
+    Index("outbox_by_wire_id", "session_id", "wire_id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _position("position"),
+    _text("id"),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("chat_jid"),
+    _text("wire_id"),
+    # The author's canonical JID; empty for the account itself.
+    _text("author"),
+    _int("from_me"),
+    _text("type"),
+    _int("timestamp"),
+    _int("created_at"),
+    _int("deleted", default=0),
+    _int("edited", default=0),
+    _text("sender_jid", null=True),
+    _text("sender_lid", null=True),
+    _text("sender_name", null=True),
+    _text("body", null=True),
+    _text("content"),
+    _text("status", null=True),
+    _int("ack_level", null=True),
+    _text("error", null=True),
+    Index("messages_once", "session_id", "chat_jid", "wire_id", "author", unique=True),
+    Index("messages_by_chat", "session_id", "chat_jid", "timestamp", "position"),
+    Index("messages_by_wire_id", "session_id", "wire_id", "position"),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    _text("session_id", key=True),
+    _text("chat_jid", key=True),
+    _text("wire_id", key=True),
+    _text("person", key=True),
+    _text("organization_id"),
+    _int("level"),
+    sqlite_with_rowid=False,
+)
+
+chats = Table(
+    "chats",
+    metadata,
+    _position("id"),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("jid"),
+    _text("name", null=True),
+    _int("unread_count", default=0),
+    _int("archived", default=0),
+    _int("pinned", default=0),
+    _int("last_message_at", null=True),
+    _int("muted_until", null=True),
+    _text("aliases", null=True),
+    Index("chats_once", "session_id", "jid", unique=True),
+    Index("chats_by_time", "session_id", "pinned", "last_message_at", "id"),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    _position("id"),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("jid", null=True),
+    _text("lid", null=True),
+    _text("push_name", null=True),
+    _text("full_name", null=True),
+    _text("business_name", null=True),
+    _int("first_seen_at"),
+    _int("updated_at"),
+    Index("contacts_by_jid", "session_id", "jid", unique=True),
+    Index("contacts_by_lid", "session_id", "lid", unique=True),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    _position("id"),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("group_jid"),
+    _text("subject", null=True),
+    _text("description", null=True),
+    _text("owner_jid", null=True),
+    _int("is_announce", null=True),
+    _int("is_locked", null=True),
+    _int("created_at_wa", null=True),
+    _int("first_seen_at"),
+    _int("updated_at"),
+    Index("groups_once", "session_id", "group_jid", unique=True),
+)
+
+members = Table(
+    "members",
+    metadata,
+    _position("id"),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("group_jid"),
+    # The member's canonical JID: the phone JID if known, else the LID.
+    _text("jid"),
+    _text("lid"),
+    _text("phone_number", null=True),
+    _text("role"),
+    _text("tag", null=True),
+    _int("present", default=1),
+    _int("first_seen_at"),
+    _int("last_seen_at"),
+    Index("members_by_lid", "session_id", "lid"),
+    Index("members_once", "session_id", "group_jid", "jid", unique=True),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _text("organization_id", key=True),
+    _text("id", key=True),
+    _text("session_id"),
+    _text("event"),
+    _int("timestamp"),
+    _text("payload"),
+    sqlite_with_rowid=False,
+)
+
+purges = Table(
+    "purges",
+    metadata,
+    # A deleted session whose stored data is still being removed, a piece at a time.
+    _text("session_id", key=True),
+    _text("organization_id"),
+    _text("engine"),
+)
+
+engine_records = Table(
+    "engine_records",
+    metadata,
+    # What engines keep, in their own transactions; never joined with the gateway's own tables.
+    _text("engine", key=True),
+    _text("scope", key=True),
+    _text("key", key=True),
+    _text("value"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,158 @@
+"""What only PostgreSQL promises: connections lost and found, other processes' locks, whole groups that fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from wagate.backends.database import Tx
+from wagate.backends.postgres import APPLICATION, PostgresDatabase
+from wagate.errors import StorageUnavailable
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+COUNT = (
+    "INSERT INTO counters (name, n) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET n = counters.n + 1 RETURNING n"
+)
+
+
+@pytest.fixture
+async def db(postgres_dsn: str) -> AsyncIterator[PostgresDatabase]:
+    database = await PostgresDatabase.open(postgres_dsn)
+    await database.write(lambda tx: tx.run("CREATE TABLE counters (name TEXT PRIMARY KEY, n BIGINT NOT NULL)"))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def beside(postgres_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Another process's connection."""
+    connection = await asyncpg.connect(postgres_dsn)
+    yield connection
+    await connection.close()
+
+
+async def count(db: PostgresDatabase, name: str = "a") -> None:
+    await db.write(lambda tx: tx.one(COUNT, name=name))
+
+
+async def counted(db: PostgresDatabase, name: str = "a") -> int:
+    row = await db.one("SELECT n FROM counters WHERE name = :name", name=name)
+    return row[0] if row else 0
+
+
+async def cut(beside: asyncpg.Connection) -> None:
+    """End all of the gateway's connections, as a restarted server does."""
+    await beside.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = $1",
+        APPLICATION,
+    )
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="PostgreSQL"):
+        await PostgresDatabase.open(f"postgresql://nobody@/nothing?host={tmp_path}")
+
+
+async def test_a_read_only_server_refuses_and_recovers(db: PostgresDatabase, beside: asyncpg.Connection) -> None:
+    name = await beside.fetchval("SELECT current_database()")
+    await beside.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await cut(beside)
+    results = await asyncio.gather(count(db), count(db), return_exceptions=True)
+    assert [type(result) for result in results] == [StorageUnavailable] * 2
+    await beside.execute("SET default_transaction_read_only = off")
+    await beside.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await cut(beside)
+    await asyncio.gather(count(db), count(db))
+    assert await counted(db) == 2
+
+
+async def test_lost_connections_are_replaced_unseen(db: PostgresDatabase, beside: asyncpg.Connection) -> None:
+    await count(db)
+    for round_ in range(1, 4):
+        await cut(beside)
+        assert await counted(db) == round_
+        await cut(beside)
+        await count(db)
+        assert await counted(db) == round_ + 1
+
+
+async def test_every_idle_connection_of_the_pool_may_be_dead(db: PostgresDatabase, beside: asyncpg.Connection) -> None:
+    await count(db)
+    assert await asyncio.gather(*(db.one("SELECT pg_sleep(0.05), 1") for _ in range(8))) == [(None, 1)] * 8
+    await cut(beside)
+    assert await asyncio.gather(*(counted(db) for _ in range(8))) == [1] * 8
+
+
+async def test_a_connection_lost_inside_a_group_loses_and_repeats_nothing(
+    db: PostgresDatabase, beside: asyncpg.Connection
+) -> None:
+    runs = 0
+
+    async def interrupted(tx: Tx) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.one(COUNT, name="a")
+        if runs == 1:
+            await cut(beside)
+        await tx.one(COUNT, name="a")
+
+    await asyncio.gather(count(db, "b"), db.write(interrupted), count(db, "b"))
+    assert runs == 2
+    assert (await counted(db, "a"), await counted(db, "b")) == (2, 2)
+
+
+async def test_a_deadlock_with_another_process_is_survived(db: PostgresDatabase, beside: asyncpg.Connection) -> None:
+    await asyncio.gather(count(db, "a"), count(db, "b"))
+    await beside.execute("SET deadlock_timeout = '60s'")  # so that it is the gateway who gives way
+    holds, runs = asyncio.Event(), 0
+
+    async def crossing(tx: Tx) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.one(COUNT, name="b")
+        holds.set()
+        await tx.one(COUNT, name="a")
+
+    async def other() -> None:
+        async with beside.transaction():
+            await beside.execute("UPDATE counters SET n = n + 10 WHERE name = 'a'")
+            await holds.wait()
+            await beside.execute("UPDATE counters SET n = n + 10 WHERE name = 'b'")
+
+    theirs = asyncio.create_task(other())
+    await wait_for_lock(beside_of=db)
+    await asyncio.gather(count(db, "c"), db.write(crossing), count(db, "c"), theirs)
+    assert runs == 2
+    assert [await counted(db, name) for name in "abc"] == [12, 12, 2]
+
+
+async def wait_for_lock(*, beside_of: PostgresDatabase) -> None:
+    """Until the other one has changed its first row."""
+    held = "SELECT COUNT(*) FROM pg_locks WHERE relation = CAST('counters' AS regclass) AND mode = 'RowExclusiveLock'"
+    async with asyncio.timeout(10):
+        while await beside_of.one(held) == (0,):
+            pass
+
+
+async def test_two_processes_skip_each_others_locked_rows(db: PostgresDatabase, postgres_dsn: str) -> None:
+    other = await PostgresDatabase.open(postgres_dsn)
+    names = [f"{n:03}" for n in range(100)]
+    for name in names:
+        await db.write(lambda tx, name=name: tx.run("INSERT INTO counters (name, n) VALUES (:name, 0)", name=name))
+    claim = (
+        "WITH due AS MATERIALIZED (SELECT name FROM counters WHERE n = 0 ORDER BY name LIMIT 3 {skip_locked})"
+        " UPDATE counters SET n = 1 WHERE name IN (SELECT name FROM due) RETURNING name"
+    )
+    claimed: list[str] = []
+    async with asyncio.timeout(20):
+        while len(claimed) < 100:
+            answers = await asyncio.gather(*(one.write(lambda tx: tx.all(claim)) for one in (db, other) * 5))
+            claimed += [row[0] for rows in answers for row in rows]
+    assert sorted(claimed) == names
+    await other.close()
