@@ -1,0 +1,1 @@
+"""How we speak to a network: the port, and one folder for each engine."""

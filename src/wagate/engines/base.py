@@ -1,0 +1,248 @@
+"""The port to a network: an engine opens connections, and says what it performs and promises.
+
+What an implementer must keep:
+
+- `send` returns only when the network has the message. A raised error of the tree means that the network refused, or
+  that its answer did not come (`NoAnswer`). `ConnectionLost` means that the line broke before an answer: the caller
+  sends the same `wire_id` again on the next connection, and the network must show one message.
+- Reports go to the `Sink` in the order in which the network told them, one call at a time for a connection. The sink
+  returns when they are committed; only then may an engine that `acks_after_commit` acknowledge them to the network.
+- What an action changes has passed through the sink before the action's answer is returned.
+- Nothing is called after `close` has returned, and nothing is reported.
+
+Known by workers and bootstrap only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from wagate.model import Maybe, Shape
+from wagate.model.actions import Action
+from wagate.model.contacts import Person
+from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
+from wagate.model.messages import Ack, Arrived, Outgoing, Receipt
+from wagate.model.sessions import Pairing, Reason
+
+
+class ConnectionLost(Exception):
+    """The line to the network broke; what was under way has no known outcome."""
+
+
+class LinkEnded(Exception):
+    """The network ended this link while connecting: trying again by itself is of no use."""
+
+    def __init__(self, status: Literal["failed", "logged_out"], reason: Reason) -> None:
+        super().__init__(reason)
+        self.status: Literal["failed", "logged_out"] = status
+        self.reason: Reason = reason
+
+
+class Promises(Shape, frozen=True, kw_only=True):
+    """What an engine can promise.
+
+    `chooses_wire_id`: it sends with an id that was chosen beforehand, so a repeat after a crash is no second message.
+    `acks_after_commit`: it acknowledges to the network only what the sink has committed.
+    """
+
+    chooses_wire_id: bool
+    acks_after_commit: bool
+
+
+class Account(Shape, frozen=True, kw_only=True):
+    """The session a connection is for. `jid` is set when it is linked."""
+
+    session_id: str
+    organization_id: str
+    jid: str | None = None
+    lid: str | None = None
+    proxy_url: str | None = None
+
+
+class QrShown(Shape, frozen=True, kw_only=True):
+    """A code to scan; a newer one replaces it. `expires_at` in epoch milliseconds."""
+
+    code: str
+    expires_at: int
+
+
+class LinkTimedOut(Shape, frozen=True, kw_only=True):
+    """Nobody scanned in time; linking has ended."""
+
+
+class Linked(Shape, frozen=True, kw_only=True):
+    """A phone accepted; the keys are kept, and the connection may now `connect`."""
+
+    pairing: Pairing
+
+
+class LineLost(Shape, frozen=True, kw_only=True):
+    """The connection broke; the runner reconnects."""
+
+
+class Ended(Shape, frozen=True, kw_only=True):
+    """The network ended this link; the runner stops."""
+
+    status: Literal["failed", "logged_out"]
+    reason: Reason
+
+
+class PeopleSeen(Shape, frozen=True, kw_only=True):
+    """What the network says of some people."""
+
+    people: list[Person]
+
+
+Report = (
+    QrShown
+    | LinkTimedOut
+    | Linked
+    | LineLost
+    | Ended
+    | PeopleSeen
+    | Arrived
+    | Receipt
+    | GroupSeen
+    | GroupChanged
+    | MembersChanged
+)
+
+Sink = Callable[[Sequence[Report]], Awaitable[None]]
+"""Takes reports; returns when they are committed."""
+
+
+class Snapshot(Shape, frozen=True, kw_only=True):
+    """All groups and people that the account knows now."""
+
+    groups: list[GroupSeen]
+    people: list[Person]
+
+
+class Connection(Protocol):
+    """One session's line to the network."""
+
+    async def link(self) -> None:
+        """Begin linking by QR: codes come as `QrShown` until `Linked` or `LinkTimedOut`. Returns at once."""
+        ...
+
+    async def connect(self) -> None:
+        """Go online with the kept keys; returns when online.
+
+        Raises:
+            ConnectionLost: not now; try again later.
+            LinkEnded: the network no longer knows this link, or banned it.
+        """
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """What the account knows; called when online."""
+        ...
+
+    async def send(self, outgoing: Outgoing) -> Ack:
+        """Send; returns when the network has it. See the module for the errors."""
+        ...
+
+    async def perform(self, action: Action) -> Any:
+        """Perform one of the engine's `actions`; the answer has the action's `answer` type."""
+        ...
+
+    async def read(self, chat: str, sender: Maybe[str], wire_ids: list[str]) -> None:
+        """Tell the network that the account has read these messages."""
+        ...
+
+    async def logout(self) -> None:
+        """Unlink at the network and forget the keys.
+
+        Raises:
+            ConnectionLost: the network could not be told.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Go offline, keep the keys. Idempotent."""
+        ...
+
+
+class Engine(Protocol):
+    """A way to speak to a network."""
+
+    name: str
+    promises: Promises
+    contents: frozenset[str]
+    """The content types it sends."""
+    actions: frozenset[type[Action]]
+    """The actions it performs on a connection."""
+
+    async def open(self, account: Account, sink: Sink) -> Connection:
+        """A connection for a session, not yet online."""
+        ...
+
+    async def forget(self, account: Account) -> None:
+        """The session is deleted: remove its keys. Nothing is unlinked on the phone."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent."""
+        ...
+
+
+class NetworkHost(Engine, Protocol):
+    """An engine that holds a whole network for each organization (the sandbox); held under a lease."""
+
+    async def host(self, organization_id: str) -> None:
+        """Load the organization's network from its store; from now on this process holds it."""
+        ...
+
+    async def drive(self, organization_id: str, action: Action) -> Any:
+        """Do something to the network from outside: the answer has the action's `answer` type."""
+        ...
+
+    async def release(self, organization_id: str) -> None:
+        """Let the network go; another process may hold it now."""
+        ...
+
+
+class Store(Protocol):
+    """The small store an engine may ask for: text by key, in its own transactions, within one scope."""
+
+    async def put(self, changes: Mapping[str, str | None]) -> None:
+        """Write all (None removes); durable and all at once when it returns."""
+        ...
+
+    async def get(self, key: str) -> str | None:
+        """The value, or None."""
+        ...
+
+    async def page(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[tuple[str, str]]:
+        """Pairs whose key starts with `prefix` and is greater than `after`, in the order of their keys."""
+        ...
+
+
+StoreFor = Callable[[str], Store]
+"""The store of a scope; the sandbox's scopes are organizations."""
+
+__all__ = [
+    "Account",
+    "Ack",
+    "Arrived",
+    "Connection",
+    "ConnectionLost",
+    "Ended",
+    "Engine",
+    "LineLost",
+    "LinkEnded",
+    "LinkTimedOut",
+    "Linked",
+    "NetworkHost",
+    "Outgoing",
+    "PeopleSeen",
+    "Promises",
+    "QrShown",
+    "Receipt",
+    "Report",
+    "Sink",
+    "Snapshot",
+    "Store",
+    "StoreFor",
+]

@@ -1,0 +1,63 @@
+"""What we promise: each noun's rules and its SQL on one page.
+
+Every function takes the `Gateway` (what we run on) or a transaction first. Workers and routes ask here and hold no rule
+of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from wagate.backends.broker import Broker
+from wagate.backends.database import Database
+from wagate.clock import Clock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFacts:
+    """What the gateway needs to know of an engine without knowing engines."""
+
+    name: str
+    contents: frozenset[str]
+    actions: frozenset[str]
+    chooses_wire_id: bool
+    hosts_networks: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """The operator's choices that rules depend on. Times in seconds."""
+
+    node: str
+    default_engine: str = "sandbox"
+    send_timeout: float = 30.0
+    action_timeout: float = 15.0
+    rate_per_min: int = 20
+    rate_per_hour: int = 200
+    auto_read: bool = False
+    event_days: int = 7
+    lease_seconds: float = 30.0
+    poll_seconds: float = 2.0
+    engines: dict[str, EngineFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a list is wanted: at most `limit` rows behind position `after` (None: from the start).
+
+    A position is what the list function returned beside the rows; only that function knows what it means.
+    """
+
+    limit: int
+    after: list[Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gateway:
+    """What every promise rests on: the database is the truth, the broker carries hints and actions."""
+
+    db: Database
+    broker: Broker
+    clock: Clock
+    rules: Rules

@@ -1,0 +1,254 @@
+"""The way out of the outbox: claim → settle, and waiting for it.
+
+Only the worker that holds a session's lease claims and settles; each statement carries the epoch. What settles an entry
+writes its message, its events and the next entry's turn in one transaction.
+Called by workers/runner (claim, settle, requeue), receipts (prove), api/messages (wait, give_up, by hand).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from wagate.backends.database import Row, Tx
+from wagate.errors import NoAnswer, WagateError
+from wagate.gateway import Gateway, budgets, events, leases, messages, outbox, sessions
+from wagate.gateway.events import Fact
+from wagate.gateway.leases import Held, LeaseLost
+from wagate.gateway.outbox import Entry
+from wagate.model import Shape
+from wagate.model.events import MessageStatusChanged
+from wagate.model.messages import Ack, SendError
+from wagate.model.organizations import Caller
+
+IN_FLIGHT = 16
+"""How many sends of a session may be under way at once."""
+
+_HOLD = """
+SELECT rate_per_min, rate_per_hour FROM sessions
+WHERE organization_id = :organization_id AND id = :session_id AND epoch = :epoch AND status = 'working' {for_update}
+"""
+_CLAIM = f"""
+UPDATE outbox SET status = 'pending', epoch = :epoch, dispatched_at = :now, attempts = attempts + 1,
+  budgeted_at = CASE WHEN :budgeted = 1 THEN COALESCE(budgeted_at, :now) ELSE budgeted_at END
+WHERE position IN (
+  SELECT position FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+    AND status = 'queued' AND ready = 1 ORDER BY position LIMIT :limit)
+RETURNING {outbox.COLUMNS}, attempts
+"""
+_CLAIM_PAID = _CLAIM.replace("AND ready = 1", "AND ready = 1 AND budgeted_at IS NOT NULL")
+_REQUEUE = """
+UPDATE outbox SET status = 'queued' WHERE organization_id = :organization_id AND session_id = :session_id
+  AND status = 'pending' AND NOT id IN ({each:under_way})
+"""
+_PENDING = f"""
+SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+  AND status = 'pending'
+"""
+_SETTLE = """
+UPDATE outbox SET status = :status, settled_at = :now, timestamp = :timestamp, wire_id = :wire_id, error = :error
+WHERE organization_id = :organization_id AND id = :id AND status IN ('queued', 'pending', :also)
+"""
+NEXT = """
+UPDATE outbox SET ready = 1 WHERE organization_id = :organization_id AND position = (
+  SELECT MIN(position) FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+    AND chat_jid = :chat AND settled_at IS NULL) AND status = 'queued' AND ready = 0
+"""
+_BY_WIRE_ID = f"""
+SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+  AND wire_id = :wire_id AND chat_jid = :chat AND status IN ('pending', 'uncertain')
+"""
+
+_WAITING = """
+-- any organization: a worker serves all of them
+SELECT DISTINCT o.session_id FROM outbox o JOIN sessions s ON s.id = o.session_id
+WHERE o.status = 'queued' AND o.ready = 1 AND s.holder = :node AND s.status = 'working'
+"""
+
+
+class Claimed(Shape, frozen=True, kw_only=True):
+    """What is to go out now, and (when the budget holds sends back) at what time, in epoch ms, to ask again."""
+
+    entries: list[Entry]
+    again_at: int | None = None
+
+
+async def claim(gw: Gateway, held: Held, *, limit: int) -> Claimed:
+    """Take up to `limit` entries whose turn it is; the message events `pending` are recorded with it.
+
+    Raises:
+        LeaseLost: the session is another's, or does not work any more.
+    """
+
+    async def work(tx: Tx) -> Claimed:
+        now, here = gw.clock.now(), place(held)
+        rates = await tx.one(_HOLD, **here, epoch=held.epoch)
+        if rates is None:
+            raise LeaseLost
+        if rates[0] == 0 and rates[1] == 0:
+            rows = await tx.all(_CLAIM, **here, epoch=held.epoch, now=now, budgeted=0, limit=limit)
+            return Claimed(entries=await _dispatched(tx, held, now, rows))
+        paid = await tx.all(_CLAIM_PAID, **here, epoch=held.epoch, now=now, budgeted=1, limit=limit)
+        session = await _session(tx, held)
+        room, free_at = await budgets.room(tx, session, now)
+        rest = min(room, limit - len(paid))
+        rows = [] if rest <= 0 else await tx.all(_CLAIM, **here, epoch=held.epoch, now=now, budgeted=1, limit=rest)
+        waiting = room <= len(rows) and await budgets.somebody_waits(tx, session)
+        again = max(free_at, now + 100) if waiting and room <= 0 else (now if waiting else None)
+        return Claimed(entries=await _dispatched(tx, held, now, [*paid, *rows]), again_at=again)
+
+    claimed = await gw.db.write(work)
+    if claimed.entries:
+        events.hint(gw, held.organization_id)
+    return claimed
+
+
+async def requeue(gw: Gateway, held: Held, *, under_way: list[str], resend: bool) -> None:
+    """After a new connection: entries that were dispatched but not answered go out again with the same wire id, or,
+    where the engine cannot do that (`resend` false), become uncertain. `under_way`: ids still being sent here.
+    """
+    if resend:
+
+        async def work(tx: Tx) -> None:
+            await leases.fence(tx, held)
+            await tx.run(_REQUEUE, **place(held), under_way=msgspec.json.encode(under_way).decode())
+
+        await gw.db.write(work)
+        return
+    for row in await gw.db.all(_PENDING, **place(held)):
+        if row[0] not in under_way:
+            await settle(gw, held, outbox.entry(row), NoAnswer())
+
+
+async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateError) -> None:
+    """Write what became of an entry; nothing if a receipt has proved it already.
+
+    Raises:
+        LeaseLost: the session is another's; the entry is theirs to finish.
+    """
+
+    async def work(tx: Tx) -> None:
+        now = gw.clock.now()
+        await leases.fence(tx, held)
+        facts = await settled(tx, held, now, entry, outcome)
+        await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
+
+    await gw.db.write(work)
+    tell(gw, held.organization_id, held.id, entry.id)
+
+
+async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | WagateError) -> list[Fact]:
+    """As `settle`, within the caller's transaction; the caller records the facts."""
+    status, error = _verdict(outcome)
+    timestamp = outcome.timestamp if isinstance(outcome, Ack) else now
+    wire_id = outcome.wire_id if isinstance(outcome, Ack) else entry.wire_id
+    changed = await tx.run(
+        _SETTLE,
+        organization_id=held.organization_id,
+        id=entry.id,
+        status=status,
+        now=now,
+        timestamp=timestamp,
+        wire_id=wire_id,
+        error=None if error is None else msgspec.json.encode(error).decode(),
+        # A late answer, or a decision by hand, still settles what was uncertain; no second timeout does.
+        also="uncertain" if status != "uncertain" else "pending",
+    )
+    if not changed:
+        return []
+    await tx.run(NEXT, **place(held), chat=entry.chat)
+    facts: list[Fact] = []
+    if wire_id is not None:
+        own = messages.OwnSend(
+            chat=entry.chat,
+            wire_id=wire_id,
+            content=entry.content,
+            timestamp=timestamp,
+            status=status,
+            error=error,
+        )
+        await messages.store_own(tx, held, now, own)
+        if status == "sent":
+            facts.append(("message.from_me", messages.said_by_me(held, own)))
+    return [*facts, status_fact(entry, status, wire_id, timestamp, error)]
+
+
+async def waiting(gw: Gateway) -> list[str]:
+    """The sessions that have something to claim, so that a lost hint costs seconds and no more."""
+    return [row[0] for row in await gw.db.all(_WAITING, node=gw.rules.node)]
+
+
+async def prove(tx: Tx, held: Held, now: int, *, chat: str, wire_id: str) -> list[Fact]:
+    """A receipt came for a wire id that is not stored as sent: it proves that the entry went out."""
+    row = await tx.one(_BY_WIRE_ID, **place(held), wire_id=wire_id, chat=chat)
+    if row is None:
+        return []
+    return await settled(tx, held, now, outbox.entry(row), Ack(wire_id=wire_id, timestamp=now))
+
+
+class Decided(WagateError):
+    """A failure by decision: it settles as failed, whatever the error it carries would mean by itself."""
+
+    def __init__(self, error: WagateError) -> None:
+        super().__init__(error.message, **error.details)
+        self.error = error
+
+
+def _verdict(outcome: Ack | WagateError) -> tuple[Literal["sent", "failed", "uncertain"], SendError | None]:
+    if isinstance(outcome, Ack):
+        return "sent", None
+    decided = isinstance(outcome, Decided)
+    error = outcome.error if isinstance(outcome, Decided) else outcome
+    certain = bool(error.details.get("certain", error.certain))
+    told = SendError(
+        code=error.code,
+        reason=error.details.get("reason", UNSET),
+        wa_code=error.details.get("waCode", UNSET),
+        certain=certain,
+    )
+    return ("failed" if certain or decided else "uncertain"), told
+
+
+async def _dispatched(tx: Tx, held: Held, now: int, rows: list[Row]) -> list[Entry]:
+    claimed = sorted(((outbox.entry(row), row[12]) for row in rows), key=lambda pair: pair[0].position)
+    # A repeat after a lost line is no news: its message was pending already.
+    new = [entry for entry, attempts in claimed if attempts == 1 and entry.wire_id is not None]
+    facts = [status_fact(entry, "pending", entry.wire_id, now, None) for entry in new]
+    await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
+    return [entry for entry, _ in claimed]
+
+
+def status_fact(
+    entry: Entry,
+    status: Literal["pending", "sent", "failed", "uncertain"],
+    wire_id: str | None,
+    timestamp: int,
+    error: SendError | None,
+) -> Fact:
+    """The fact that an entry's message stands so now."""
+    changed = MessageStatusChanged(
+        chat_jid=entry.chat,
+        message_ids=[] if wire_id is None else [wire_id],
+        status=status,
+        timestamp=timestamp,
+        outbox_id=entry.id,
+        error=UNSET if error is None else error,
+    )
+    return "message.status", changed
+
+
+def place(held: Held) -> dict[str, Any]:
+    """The parameters that name a session's rows."""
+    return {"organization_id": held.organization_id, "session_id": held.id}
+
+
+async def _session(tx: Tx, held: Held) -> Any:
+    return await sessions.require(tx, Caller(organization_id=held.organization_id, capabilities=frozenset()), held.id)
+
+
+def tell(gw: Gateway, organization_id: str, session_id: str, outbox_id: str) -> None:
+    """Wake whoever waits for this entry, and readers of events. Only after the commit."""
+    gw.broker.publish(f"outbox.{session_id}.{outbox_id}")
+    events.hint(gw, organization_id)

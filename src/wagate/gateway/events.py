@@ -1,0 +1,189 @@
+"""The event log: one for each organization, totally ordered, without holes.
+
+An id is a ULID whose time never runs backwards and whose random part is the event's number in its log. Both are taken
+under the organization's row in the very transaction that records the event, so ids appear in the order of commits: a
+reader never sees one appear behind its cursor, also when the clock was turned back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UnsetType
+from ulid import ULID
+
+from wagate.backends.database import Tx
+from wagate.errors import BadRequest, CursorExpired, NotFound
+from wagate.gateway import Gateway
+from wagate.model import Shape
+from wagate.model.events import Event
+from wagate.model.organizations import Caller
+
+Fact = tuple[str, Shape]
+"""An event's name and its payload."""
+
+_HEAD = """
+UPDATE organizations SET log_seq = log_seq + :count, log_ms = {greatest}(log_ms, :now)
+WHERE id = :organization_id RETURNING log_ms, log_seq
+"""
+_INSERT = """
+INSERT INTO events (organization_id, id, session_id, event, timestamp, payload)
+VALUES (:organization_id, :id, :session_id, :event, :timestamp, :payload)
+"""
+_READ = """
+SELECT id, session_id, event, timestamp, payload FROM events
+WHERE organization_id = :organization_id AND id > :after ORDER BY id LIMIT :limit
+"""
+_OLDEST = "SELECT id FROM events WHERE organization_id = :organization_id ORDER BY id LIMIT 1"
+_LOG = "SELECT log_ms, log_seq FROM organizations WHERE id = :organization_id"
+_EXPIRE = """
+DELETE FROM events WHERE organization_id = :organization_id AND id IN (
+  SELECT id FROM events WHERE organization_id = :organization_id AND id < :before ORDER BY id LIMIT :limit)
+"""
+_ORGANIZATIONS = "SELECT id FROM organizations"
+_BATCH = 1000
+
+
+def event_id(ms: int, number: int) -> str:
+    """The id of the event with this number at this time (epoch milliseconds)."""
+    return f"evt_{ULID.from_bytes(ms.to_bytes(6, 'big') + number.to_bytes(10, 'big'))}"
+
+
+def number_of(id: str) -> int:
+    """An event's number in its log.
+
+    Raises:
+        BadRequest: not an event id.
+    """
+    try:
+        if not id.startswith("evt_") or len(id) != 30:
+            raise ValueError
+        return int.from_bytes(ULID.from_str(id[4:]).bytes[6:], "big")
+    except ValueError:
+        raise BadRequest.field("after", "is not an event id") from None
+
+
+async def record(tx: Tx, now: int, organization_id: str, *, session_id: str, facts: Sequence[Fact]) -> None:
+    """Write facts to the organization's log, in this order. The caller calls `hint` after its commit."""
+    if not facts:
+        return
+    head = await tx.one(_HEAD, organization_id=organization_id, count=len(facts), now=now)
+    if head is None:
+        raise NotFound("organization not found")
+    ms, last = head
+    for number, (name, payload) in enumerate(facts, last - len(facts) + 1):
+        await tx.run(
+            _INSERT,
+            organization_id=organization_id,
+            id=event_id(ms, number),
+            session_id=session_id,
+            event=name,
+            timestamp=now,
+            payload=msgspec.json.encode(payload).decode(),
+        )
+
+
+def hint(gw: Gateway, organization_id: str) -> None:
+    """Tell readers that the log has grown. Only after the commit."""
+    gw.broker.publish(f"events.{organization_id}")
+
+
+class Wish(Shape, frozen=True, kw_only=True):
+    """What a reader wants: events after an id, of some names, of one session."""
+
+    after: str | None = None
+    limit: int = 50
+    names: frozenset[str] | None = None
+    session_id: str | None = None
+
+
+async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], str]:
+    """Events in order, and the last id that was read (also of one that was filtered out).
+
+    Raises:
+        CursorExpired: `after` has left the log; `details.oldest` is where it begins now.
+    """
+    if wish.after is not None:
+        await _check_kept(gw, caller.organization_id, wish.after)
+    cursor, found = wish.after or "", list[Event]()
+    while len(found) < wish.limit:
+        size = min(wish.limit, _BATCH) if wish.names is None else _BATCH
+        rows = await gw.db.all(_READ, organization_id=caller.organization_id, after=cursor, limit=size)
+        for id, session_id, name, timestamp, payload in rows:
+            cursor = id
+            if _wanted(caller, wish, session_id, name):
+                found.append(
+                    Event(
+                        id=id,
+                        event=name,
+                        session=session_id,
+                        organization=caller.organization_id,
+                        timestamp=timestamp,
+                        payload=msgspec.Raw(payload),
+                    )
+                )
+                if len(found) == wish.limit:
+                    break
+        if len(rows) < size:
+            break
+        # Reads may run on the event loop itself: a long search must let others in between.
+        await asyncio.sleep(0)
+    return found, cursor
+
+
+async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
+    """As `read`; while there is nothing, wait up to `wait` seconds for something."""
+    grown = asyncio.Event()
+    stop = gw.broker.subscribe(f"events.{caller.organization_id}", lambda _: grown.set())
+    deadline = asyncio.get_running_loop().time() + wait
+    try:
+        while True:
+            grown.clear()
+            found, cursor = await read(gw, caller, wish)
+            left = deadline - asyncio.get_running_loop().time()
+            if found or left <= 0:
+                return found, cursor
+            if cursor:
+                wish = msgspec.structs.replace(wish, after=cursor)
+            # The hint may be lost: look again every second all the same.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(grown.wait(), min(left, 1.0))
+    finally:
+        stop()
+
+
+async def expire(gw: Gateway, *, limit: int = 1000) -> int:
+    """Remove a piece of what has left the log's days; the number removed. Called by the janitor until 0."""
+    before = event_id(max(gw.clock.now() - gw.rules.event_days * 86_400_000, 0), 0)
+
+    removed = 0
+    for (organization_id,) in await gw.db.all(_ORGANIZATIONS):
+
+        async def work(tx: Tx, organization_id: str = organization_id) -> int:
+            return await tx.run(_EXPIRE, organization_id=organization_id, before=before, limit=limit)
+
+        removed += await gw.db.write(work)
+    return removed
+
+
+def _wanted(caller: Caller, wish: Wish, session_id: str, name: str) -> bool:
+    if not isinstance(caller.session_ids, UnsetType) and session_id not in caller.session_ids:
+        return False
+    if wish.session_id is not None and session_id != wish.session_id:
+        return False
+    return wish.names is None or name in wish.names
+
+
+async def _check_kept(gw: Gateway, organization_id: str, after: str) -> None:
+    number = number_of(after)
+    oldest = await gw.db.one(_OLDEST, organization_id=organization_id)
+    if oldest is not None:
+        if after < oldest[0] and number + 1 < number_of(oldest[0]):
+            raise CursorExpired(oldest=oldest[0])
+        return
+    head = await gw.db.one(_LOG, organization_id=organization_id)
+    if head is not None and number < head[1]:
+        raise CursorExpired(oldest=event_id(head[0], head[1]))

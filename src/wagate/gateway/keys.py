@@ -1,0 +1,166 @@
+"""API keys: made once, stored as a digest, read on each request.
+
+A key is `wa_` and 32 random bytes in base62. Only its SHA-256 is stored: the secret is random enough that a slow hash
+would protect nothing and cost every request. The row is read on each request, so a revoked key fails at once, in every
+process, also when the command line revoked it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from functools import lru_cache
+
+import msgspec
+from msgspec import UNSET
+from ulid import ULID
+
+from wagate.backends.database import Row, Tx
+from wagate.errors import Forbidden, NotFound, Unauthorized
+from wagate.gateway import Gateway
+from wagate.model.organizations import Caller, Capability, CreateKey, Key, NewKey
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TOUCH_EVERY_MS = 60_000
+
+_BY_DIGEST = """
+-- any organization: the key says whose it is
+SELECT id, organization_id, permissions, session_ids, expires_at, last_used_at, digest FROM keys WHERE digest = :digest
+"""
+_TOUCH = """
+UPDATE keys SET last_used_at = :now
+WHERE organization_id = :organization_id AND id = :id AND (last_used_at IS NULL OR last_used_at < :before)
+"""
+_INSERT = """
+INSERT INTO keys (id, organization_id, name, prefix, digest, permissions, session_ids, created_at, expires_at)
+VALUES (:id, :organization_id, :name, :prefix, :digest, :permissions, :session_ids, :now, :expires_at)
+"""
+_COLUMNS = "id, name, prefix, permissions, created_at, expires_at, last_used_at, session_ids"
+_LIST = f"SELECT {_COLUMNS} FROM keys WHERE organization_id = :organization_id ORDER BY id"
+_REVOKE = "DELETE FROM keys WHERE organization_id = :organization_id AND id = :id"
+_REVOKE_ANY = "-- any organization: the operator's command\nDELETE FROM keys WHERE id = :id"
+
+
+def mint() -> str:
+    """A new secret."""
+    number = int.from_bytes(secrets.token_bytes(32), "big")
+    digits = ""
+    for _ in range(43):
+        number, digit = divmod(number, 62)
+        digits = _ALPHABET[digit] + digits
+    return "wa_" + digits
+
+
+def digest(secret: str) -> str:
+    """What is stored of a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def authenticate(gw: Gateway, secret: str) -> Caller:
+    """Whose key this is, and what it may do.
+
+    Raises:
+        Unauthorized: unknown, revoked or expired; which of them is not told.
+    """
+    mine = digest(secret)
+    row = await gw.db.one(_BY_DIGEST, digest=mine)
+    if row is None or not hmac.compare_digest(row[6], mine):
+        raise Unauthorized
+    id, organization_id, permissions, session_ids, expires_at, last_used_at, _ = row
+    now = gw.clock.now()
+    if expires_at is not None and expires_at <= now:
+        raise Unauthorized
+    if last_used_at is None or last_used_at < now - _TOUCH_EVERY_MS:
+        await _touch(gw, organization_id, id, now)
+    return Caller(
+        organization_id=organization_id,
+        capabilities=_capabilities(permissions),
+        key_id=id,
+        session_ids=UNSET if session_ids is None else frozenset(msgspec.json.decode(session_ids, type=list[str])),
+    )
+
+
+async def create(gw: Gateway, organization_id: str, wish: CreateKey, *, by: Caller | None = None) -> NewKey:
+    """A new key; the only time its secret is shown. `by` may grant only what it holds."""
+    if by is not None and not (set(wish.permissions) <= by.capabilities and by.session_ids is UNSET):
+        raise Forbidden("a key may grant only what it holds")
+    secret = mint()
+    key = NewKey(
+        id=f"key_{ULID()}",
+        name=wish.name,
+        prefix=secret[:8],
+        permissions=list(dict.fromkeys(wish.permissions)),
+        created_at=gw.clock.now(),
+        expires_at=UNSET if wish.expires_at is None else wish.expires_at,
+        session_ids=UNSET if wish.session_ids is None else wish.session_ids,
+        secret=secret,
+    )
+
+    async def work(tx: Tx) -> None:
+        await tx.run(
+            _INSERT,
+            id=key.id,
+            organization_id=organization_id,
+            name=key.name,
+            prefix=key.prefix,
+            digest=digest(secret),
+            permissions=_text(key.permissions),
+            session_ids=None if wish.session_ids is None else _text(wish.session_ids),
+            now=key.created_at,
+            expires_at=wish.expires_at,
+        )
+
+    await gw.db.write(work)
+    return key
+
+
+async def of(gw: Gateway, organization_id: str) -> list[Key]:
+    """Every key of an organization, oldest first, without secrets."""
+    return [_key(row) for row in await gw.db.all(_LIST, organization_id=organization_id)]
+
+
+async def revoke(gw: Gateway, key_id: str, *, organization_id: str | None = None) -> None:
+    """Remove a key; the next request with it fails. None: whichever organization's (the operator's command).
+
+    Raises:
+        NotFound: no such key.
+    """
+
+    async def work(tx: Tx) -> int:
+        if organization_id is None:
+            return await tx.run(_REVOKE_ANY, id=key_id)
+        return await tx.run(_REVOKE, organization_id=organization_id, id=key_id)
+
+    if not await gw.db.write(work):
+        raise NotFound("key not found")
+
+
+async def _touch(gw: Gateway, organization_id: str, id: str, now: int) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.run(_TOUCH, organization_id=organization_id, id=id, now=now, before=now - _TOUCH_EVERY_MS)
+
+    await gw.db.write(work)
+
+
+@lru_cache(maxsize=64)
+def _capabilities(permissions: str) -> frozenset[Capability]:
+    return frozenset(msgspec.json.decode(permissions, type=list[Capability]))
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _key(row: Row) -> Key:
+    id, name, prefix, permissions, created_at, expires_at, last_used_at, session_ids = row
+    return Key(
+        id=id,
+        name=name,
+        prefix=prefix,
+        permissions=msgspec.json.decode(permissions, type=list[Capability]),
+        created_at=created_at,
+        expires_at=UNSET if expires_at is None else expires_at,
+        last_used_at=UNSET if last_used_at is None else last_used_at,
+        session_ids=UNSET if session_ids is None else msgspec.json.decode(session_ids, type=list[str]),
+    )

@@ -1,0 +1,264 @@
+"""Messages on their way out: accept → claim → settle.
+
+A row is written once for each organization and idempotency key, and leaves only by `settle`. The session's lease is the
+lock on its rows: only the runner that holds it may claim, and `settle` checks the lease's epoch. In a chat, entries go
+out one after the other in the order of their acceptance: only the first unsettled one is `ready`.
+Called by api/messages (accept, wait, the outbox rows) and workers/runner (claim, settle).
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from ulid import ULID
+
+from wagate.backends.database import Reader, Row, Tx
+from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected, UnsupportedByEngine
+from wagate.gateway import Gateway, Window, budgets, contacts, contents, sessions
+from wagate.model import Millis, Shape
+from wagate.model.messages import Content, MessageStatus, SendError, SendResult
+from wagate.model.organizations import Caller
+from wagate.model.sessions import Session
+
+KEY_MS = 86_400_000
+"""How long an idempotency key is kept, in milliseconds."""
+
+COLUMNS = (
+    "id, session_id, chat_jid, mode, status, content, wire_id, body_digest, timestamp, error, position, created_at"
+)
+_LOCK = "SELECT id FROM sessions WHERE organization_id = :organization_id AND id = :id {for_update}"
+_BY_KEY = f"""
+SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempotency_key = :key
+"""
+_FREE_KEY = """
+UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
+"""
+_INSERT = """
+INSERT INTO outbox (id, organization_id, session_id, chat_jid, mode, status, ready, content, wire_id, idempotency_key,
+  body_digest, created_at, budgeted_at)
+SELECT :id, :organization_id, :session_id, :chat, :mode, 'queued',
+  CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+    AND chat_jid = :chat AND settled_at IS NULL) THEN 0 ELSE 1 END,
+  :content, :wire_id, :key, :digest, :now, :budgeted_at
+"""
+_GET = f"SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND id = :id"
+_PAGE = f"""
+SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+  AND position < :before AND (:status = '' OR status = :status) ORDER BY position DESC LIMIT :limit
+"""
+_DEPTH = """
+-- any organization: a number for the operator's metrics
+SELECT COUNT(*) FROM outbox WHERE settled_at IS NULL
+"""
+_FORGET_KEYS = """
+-- any organization: what time alone does
+UPDATE outbox SET idempotency_key = NULL
+WHERE position IN (SELECT position FROM outbox WHERE idempotency_key IS NOT NULL AND created_at < :before LIMIT :limit)
+"""
+
+
+class Entry(Shape, frozen=True, kw_only=True):
+    """One row of the outbox."""
+
+    id: str
+    session_id: str
+    chat: str
+    mode: Literal["sync", "async"]
+    status: MessageStatus
+    content: Content
+    wire_id: str | None
+    digest: str
+    timestamp: Millis | None
+    error: SendError | None
+    position: int
+    created_at: Millis
+    replayed: bool = False
+
+
+class Offer(Shape, frozen=True, kw_only=True):
+    """What is to be accepted. `digest` identifies the request's body, `key` the caller's Idempotency-Key."""
+
+    chat: str
+    content: Content
+    mode: Literal["sync", "async"]
+    digest: str
+    key: str | None = None
+
+
+async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> Entry:
+    """Write a send down, once; when it returns the send is durable. A known key returns its first entry, `replayed`.
+
+    Raises:
+        NotFound: not the caller's session.
+        Conflict: the key is bound to another body.
+        SessionNotConnected: the session is not working (an async send also takes a linked one that is starting).
+        UnsupportedByEngine: the session's engine does not send this content.
+        RateLimited: a sync send over the session's budget.
+    """
+    minted = f"ob_{ULID()}"
+
+    async def work(tx: Tx) -> Entry:
+        session = await sessions.require(tx, caller, session_id)
+        await tx.one(_LOCK, organization_id=caller.organization_id, id=session_id)
+        if offer.key is not None:
+            known = await _known(tx, gw, caller, offer)
+            if known is not None:
+                return known
+        facts = gw.rules.engines[session.engine]
+        _must_be_able(session, offer)
+        if contents.kind(offer.content) not in facts.contents:
+            raise UnsupportedByEngine
+        now = gw.clock.now()
+        budgeted = offer.mode == "sync" and budgets.limited(session)
+        if budgeted:
+            await _within_budget(tx, session, now)
+        entry = Entry(
+            id=minted,
+            session_id=session_id,
+            chat=await contacts.resolve(tx, caller.organization_id, session_id, offer.chat),
+            mode=offer.mode,
+            status="queued",
+            content=offer.content,
+            wire_id="3EB0" + secrets.token_hex(9).upper() if facts.chooses_wire_id else None,
+            digest=offer.digest,
+            timestamp=None,
+            error=None,
+            position=0,
+            created_at=now,
+        )
+        await tx.run(
+            _INSERT,
+            id=entry.id,
+            organization_id=caller.organization_id,
+            session_id=session_id,
+            chat=entry.chat,
+            mode=entry.mode,
+            content=msgspec.json.encode(entry.content).decode(),
+            wire_id=entry.wire_id,
+            key=offer.key,
+            digest=offer.digest,
+            now=now,
+            budgeted_at=now if budgeted else None,
+        )
+        return entry
+
+    entry = await gw.db.write(work)
+    if not entry.replayed:
+        gw.broker.publish(f"outbox.{session_id}")
+    return entry
+
+
+async def get(gw: Gateway, caller: Caller, session_id: str, outbox_id: str) -> Entry:
+    """One of the session's entries."""
+    await sessions.require(gw.db, caller, session_id)
+    return await require(gw.db, caller, session_id, outbox_id)
+
+
+async def require(reader: Reader, caller: Caller, session_id: str, outbox_id: str) -> Entry:
+    """As `get`, without looking at the session, also inside a transaction.
+
+    Raises:
+        NotFound: no such entry in this session.
+    """
+    row = await reader.one(_GET, organization_id=caller.organization_id, id=outbox_id)
+    if row is None or row[1] != session_id:
+        raise NotFound("outbox entry not found")
+    return entry(row)
+
+
+async def page(
+    gw: Gateway, caller: Caller, session_id: str, window: Window, *, status: str
+) -> tuple[list[Entry], list[Any] | None]:
+    """The session's entries, newest first; `status` empty: all."""
+    await sessions.require(gw.db, caller, session_id)
+    rows = await gw.db.all(
+        _PAGE,
+        organization_id=caller.organization_id,
+        session_id=session_id,
+        before=window.after[0] if window.after else 2**62,
+        status=status,
+        limit=window.limit + 1,
+    )
+    found = [entry(row) for row in rows[: window.limit]]
+    return found, [found[-1].position] if len(rows) > window.limit else None
+
+
+async def depth(gw: Gateway) -> int:
+    """How many entries are unsettled, of all organizations. For metrics."""
+    row = await gw.db.one(_DEPTH)
+    return 0 if row is None else int(row[0])
+
+
+async def forget_keys(gw: Gateway, *, limit: int = 1000) -> int:
+    """Free idempotency keys whose day has passed; the number freed. Called by the janitor until 0."""
+
+    async def work(tx: Tx) -> int:
+        return await tx.run(_FORGET_KEYS, before=gw.clock.now() - KEY_MS, limit=limit)
+
+    return await gw.db.write(work)
+
+
+def entry(row: Row, *, replayed: bool = False) -> Entry:
+    """A row of `COLUMNS`."""
+    return Entry(
+        id=row[0],
+        session_id=row[1],
+        chat=row[2],
+        mode=row[3],
+        status=row[4],
+        content=msgspec.json.decode(row[5], type=Content),
+        wire_id=row[6],
+        digest=row[7],
+        timestamp=row[8],
+        error=None if row[9] is None else msgspec.json.decode(row[9], type=SendError),
+        position=row[10],
+        created_at=row[11],
+        replayed=replayed,
+    )
+
+
+def result(of: Entry) -> SendResult:
+    """Where an entry stands, as clients see it."""
+    return SendResult(
+        mode=of.mode,
+        status=of.status,
+        wa_message_id=UNSET if of.wire_id is None else of.wire_id,
+        timestamp=UNSET if of.timestamp is None else of.timestamp,
+        outbox_id=of.id,
+        replayed=True if of.replayed else UNSET,
+        error=UNSET if of.error is None else of.error,
+    )
+
+
+async def _known(tx: Tx, gw: Gateway, caller: Caller, offer: Offer) -> Entry | None:
+    row = await tx.one(_BY_KEY, organization_id=caller.organization_id, key=offer.key)
+    if row is None:
+        return None
+    first = entry(row, replayed=True)
+    if first.created_at < gw.clock.now() - KEY_MS:
+        await tx.run(_FREE_KEY, organization_id=caller.organization_id, key=offer.key)
+        return None
+    if first.digest != offer.digest:
+        raise Conflict("the idempotency key was used with another body")
+    if not isinstance(caller.session_ids, UnsetType) and first.session_id not in caller.session_ids:
+        raise NotFound("session not found")
+    return first
+
+
+def _must_be_able(session: Session, offer: Offer) -> None:
+    if session.status == "working":
+        return
+    linked = not isinstance(session.wa_jid, UnsetType)
+    if not (offer.mode == "async" and linked and session.status == "starting"):
+        raise SessionNotConnected
+
+
+async def _within_budget(tx: Tx, session: Session, now: int) -> None:
+    if await budgets.somebody_waits(tx, session):
+        raise RateLimited("earlier sends of the session wait for its budget", retryAfterSeconds=1)
+    room, free_at = await budgets.room(tx, session, now)
+    if room <= 0:
+        raise RateLimited(retryAfterSeconds=max(1, -(-(free_at - now) // 1000)))

@@ -1,0 +1,188 @@
+"""Outcomes: waiting for a send's, and deciding it by hand or by time.
+
+Called by api/messages (wait, by_hand) and workers/janitor (expire_uncertain).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UnsetType
+
+from wagate.backends.database import Tx
+from wagate.errors import BadRequest, Conflict, NoAnswer, Refused, Unavailable, WagateError
+from wagate.gateway import Gateway, events, leases, outbox, sessions
+from wagate.gateway.dispatch import NEXT, Decided, place, settled, status_fact, tell
+from wagate.gateway.leases import Held, LeaseLost
+from wagate.gateway.outbox import Entry
+from wagate.model.messages import SendError
+from wagate.model.organizations import Caller
+
+UNCERTAIN_MS = 86_400_000
+"""After this time, in milliseconds, an uncertain entry is settled as failed."""
+
+_WITHDRAW = """
+UPDATE outbox SET status = 'failed', settled_at = :now, error = :error, budgeted_at = NULL
+WHERE organization_id = :organization_id AND id = :id AND status = 'queued'
+"""
+_RETRY = """
+UPDATE outbox SET status = 'queued', ready = 0, attempts = 0, settled_at = NULL, error = NULL
+WHERE organization_id = :organization_id AND id = :id AND status = 'uncertain'
+"""
+_OLD_UNCERTAIN = f"""
+-- any organization: what time alone does
+SELECT {outbox.COLUMNS}, organization_id FROM outbox WHERE status = 'uncertain' AND settled_at < :before LIMIT :limit
+"""
+_HELD = f"""
+SELECT {leases.HELD} FROM sessions
+WHERE organization_id = :organization_id AND id = :session_id
+"""
+
+
+async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
+    """Wait until an entry is settled; at most `send_timeout`, then withdraw it or leave it uncertain.
+
+    Raises:
+        WagateError: what settled it, when it was not sent.
+        NoAnswer: no answer in time; `details.certain` true: withdrawn before it went out.
+        Unavailable: this process is stopping; the entry stays accepted.
+    """
+    settled_hint, closing = asyncio.Event(), asyncio.Event()
+
+    def stop(_: bytes) -> None:
+        closing.set()
+        settled_hint.set()
+
+    unsubscribe = gw.broker.subscribe(f"outbox.{entry.session_id}.{entry.id}", lambda _: settled_hint.set())
+    unsubscribe_stop = gw.broker.subscribe("closing", stop)
+    deadline = asyncio.get_running_loop().time() + gw.rules.send_timeout
+    try:
+        while True:
+            settled_hint.clear()
+            now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
+            if now.status not in ("queued", "pending"):
+                return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
+            if closing.is_set():
+                again = "the gateway is stopping; the send stays accepted: ask again with the same Idempotency-Key"
+                raise Unavailable(again, outboxId=entry.id)
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return await _give_up(gw, caller, now)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(settled_hint.wait(), min(left, 1.0))
+    finally:
+        unsubscribe()
+        unsubscribe_stop()
+
+
+def unless_failed(entry: Entry) -> Entry:
+    """The entry, or the error that settled it: a repeat under an idempotency key repeats the first outcome."""
+    return entry if entry.status in ("queued", "pending") else _outcome(entry)
+
+
+async def by_hand(
+    gw: Gateway, caller: Caller, session_id: str, outbox_id: str, *, what: Literal["cancel", "retry", "dismiss"]
+) -> Entry:
+    """Cancel a queued entry; send an uncertain one again, or declare it failed.
+
+    Raises:
+        NotFound: no such entry.
+        Conflict: the entry is not in the state that this needs.
+    """
+
+    async def work(tx: Tx) -> None:
+        await sessions.require(tx, caller, session_id)
+        entry = await outbox.require(tx, caller, session_id, outbox_id)
+        held = await _held(tx, caller.organization_id, session_id)
+        now, needed = gw.clock.now(), "queued" if what == "cancel" else "uncertain"
+        if entry.status != needed:
+            raise Conflict(f"the entry is {entry.status}, not {needed}")
+        if what == "retry":
+            await tx.run(_RETRY, organization_id=caller.organization_id, id=outbox_id)
+            await tx.run(NEXT, **place(held), chat=entry.chat)
+            return
+        outcome = NoAnswer("cancelled", certain=True) if what == "cancel" else NoAnswer("dismissed")
+        facts = await settled(tx, held, now, entry, Decided(outcome))
+        await events.record(tx, now, caller.organization_id, session_id=session_id, facts=facts)
+
+    await gw.db.write(work)
+    tell(gw, caller.organization_id, session_id, outbox_id)
+    gw.broker.publish(f"outbox.{session_id}")
+    return await outbox.get(gw, caller, session_id, outbox_id)
+
+
+async def expire_uncertain(gw: Gateway, *, limit: int = 100) -> int:
+    """Settle entries that stayed uncertain for a day as failed; how many. Called by the janitor until 0."""
+    rows = await gw.db.all(_OLD_UNCERTAIN, before=gw.clock.now() - UNCERTAIN_MS, limit=limit)
+    for row in rows:
+        organization_id, entry = row[12], outbox.entry(row)
+
+        async def work(tx: Tx, organization_id: str = organization_id, entry: Entry = entry) -> None:
+            held, now = await _held(tx, organization_id, entry.session_id), gw.clock.now()
+            facts = await settled(tx, held, now, entry, Decided(NoAnswer("no receipt came within a day")))
+            await events.record(tx, now, organization_id, session_id=entry.session_id, facts=facts)
+
+        await gw.db.write(work)
+        tell(gw, organization_id, entry.session_id, entry.id)
+    return len(rows)
+
+
+def _outcome(entry: Entry) -> Entry:
+    """A settled entry, or the error that settled it."""
+    if entry.status not in ("failed", "uncertain"):
+        return entry
+    error = entry.error or SendError(code="no_answer", certain=False)
+    raise error_of(error, entry)
+
+
+def error_of(error: SendError, entry: Entry) -> WagateError:
+    """The error to answer with, made of the one that was stored with an entry."""
+    where: dict[str, Any] = {"outboxId": entry.id}
+    if entry.wire_id is not None:
+        where["waMessageId"] = entry.wire_id
+    if entry.replayed:
+        where["replayed"] = True
+    if error.code == "no_answer":
+        return NoAnswer(certain=error.certain, **where)
+    reason = error.reason if isinstance(error.reason, str) else "not_allowed"
+    if not isinstance(error.wa_code, UnsetType):
+        where["waCode"] = error.wa_code
+    if error.code == "validation_error":
+        return BadRequest(**where)
+    return Refused(reason=reason, **where)
+
+
+async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
+    async def work(tx: Tx) -> None:
+        held = await _held(tx, caller.organization_id, entry.session_id)
+        present = await outbox.require(tx, caller, entry.session_id, entry.id)
+        if present.status not in ("queued", "pending"):
+            return
+        # Withdrawn for certain when it never went out.
+        certain = present.status == "queued"
+        if certain:
+            error = msgspec.json.encode(SendError(code="no_answer", certain=True)).decode()
+            withdrawn = {"organization_id": caller.organization_id, "id": entry.id}
+            await tx.run(_WITHDRAW, **withdrawn, now=gw.clock.now(), error=error)
+            await tx.run(NEXT, **place(held), chat=entry.chat)
+        facts = (
+            [status_fact(present, "failed", present.wire_id, gw.clock.now(), SendError(code="no_answer", certain=True))]
+            if certain
+            else await settled(tx, held, gw.clock.now(), present, NoAnswer())
+        )
+        await events.record(tx, gw.clock.now(), caller.organization_id, session_id=entry.session_id, facts=facts)
+
+    await gw.db.write(work)
+    tell(gw, caller.organization_id, entry.session_id, entry.id)
+    now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
+    return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
+
+
+async def _held(tx: Tx, organization_id: str, session_id: str) -> Held:
+    row = await tx.one(_HELD, organization_id=organization_id, session_id=session_id)
+    if row is None:
+        raise LeaseLost
+    return leases.held(row)

@@ -1,0 +1,304 @@
+"""One session alive: connect, back off, events in, outbox out, actions performed.
+
+A runner belongs to one lease. It ends when the lease is lost, when the session is not wanted any more, or when the
+network ended the link. Started and stopped by the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from wagate.engines import base
+from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
+from wagate.gateway import Gateway, actions, dispatch, leases
+from wagate.gateway.dispatch import IN_FLIGHT
+from wagate.gateway.leases import Held, LeaseLost
+from wagate.gateway.outbox import Entry
+from wagate.model import jid
+from wagate.model.actions import SessionAction
+from wagate.model.messages import Ack, Outgoing
+from wagate.workers import inbox
+
+log = structlog.get_logger(__name__)
+
+_BACKOFF_MOST = 120.0
+_LOGOUT_TRIES_SECONDS = 8.0
+
+
+class Runner:
+    """The life of one held session. `wake` makes it look at the outbox."""
+
+    __slots__ = (
+        "_again",
+        "_claims",
+        "_connection",
+        "_ended",
+        "_engine",
+        "_gw",
+        "_lost",
+        "_online",
+        "_sends",
+        "_stops",
+        "held",
+        "wake_up",
+    )  # fmt: skip
+
+    def __init__(self, gw: Gateway, engine: base.Engine, held: Held) -> None:
+        self.held = held
+        self.wake_up = asyncio.Event()
+        self._gw = gw
+        self._engine = engine
+        self._connection: base.Connection | None = None
+        self._lost = False
+        self._ended: base.Ended | None = None
+        self._online = False
+        self._claims = True
+        self._again: int | None = None
+        self._sends: dict[str, asyncio.Task[None]] = {}
+        self._stops: list[Any] = []
+
+    async def run(self) -> None:
+        """Live until the session is no longer ours to run. Never raises but for a defect or a cancellation."""
+        try:
+            await self._open()
+            if self.held.wanted == "logout":
+                await self._log_out()
+            else:
+                if self.held.wa_jid is None:
+                    await self._link()
+                await self._stay_online()
+        except LeaseLost:
+            log.info("lease lost", session=self.held.id)
+        finally:
+            await self._close()
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self.wake_up.set()
+
+    async def _open(self) -> None:
+        account = base.Account(
+            session_id=self.held.id,
+            organization_id=self.held.organization_id,
+            jid=self.held.wa_jid,
+            lid=self.held.wa_lid,
+        )
+        self._connection = await self._engine.open(account, self._sink)
+        subject = f"runner.{self.held.id}"
+        self._stops.append(self._gw.broker.respond(subject, self._perform))
+        self._stops.append(self._gw.broker.subscribe(f"outbox.{self.held.id}", lambda _: self.wake()))
+        self._gw.broker.publish(f"{subject}.here")
+
+    async def _close(self) -> None:
+        for stop in self._stops:
+            stop()
+        for task in self._sends.values():
+            task.cancel()
+        if self._sends:
+            await asyncio.gather(*self._sends.values(), return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _link(self) -> None:
+        """Wait for a phone; returns when linked, raises LeaseLost when that is over."""
+        await leases.set_status(self._gw, self.held, "starting")
+        await self._line.link()
+        while self.held.wa_jid is None:
+            await self.wake_up.wait()
+            self.wake_up.clear()
+            self._stop_if_ended()
+
+    async def _stay_online(self) -> None:
+        tries = 0
+        while True:
+            try:
+                await self._connect()
+                tries = 0
+                await self._serve()
+            except base.ConnectionLost:
+                pass
+            except base.LinkEnded as end:
+                await self._end(base.Ended(status=end.status, reason=end.reason))
+            self._stop_if_ended()
+            await self._offline()
+            # Full jitter: sessions that were cut off together do not come back together.
+            delay = random.uniform(0, min(2.0**tries, _BACKOFF_MOST))
+            tries += 1
+            await self._gw.clock.sleep(delay)
+
+    async def _connect(self) -> None:
+        self._lost = False
+        await self._line.connect()
+        snapshot = await self._line.snapshot()
+        await self._lasting(lambda: inbox.keep(self._gw, self.held, snapshot))
+        await dispatch.requeue(
+            self._gw, self.held, under_way=list(self._sends), resend=self._engine.promises.chooses_wire_id
+        )
+        await self._lasting(lambda: leases.set_status(self._gw, self.held, "working"))
+        self._online = True
+        self.wake()
+
+    async def _offline(self) -> None:
+        if self._online:
+            self._online = False
+            await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
+
+    async def _serve(self) -> None:
+        """Send what is to be sent, until the line is lost."""
+        while not self._lost:
+            self.wake_up.clear()
+            await self._claim()
+            if self._again is None:
+                await self.wake_up.wait()
+            else:
+                await self._wait_until(self._again)
+
+    async def _wait_until(self, moment: int) -> None:
+        """Sleep until somebody wakes this runner or the clock shows `moment`."""
+        alarm = asyncio.ensure_future(self._gw.clock.sleep((moment - self._gw.clock.now()) / 1000))
+        alarm.add_done_callback(lambda _: self.wake())
+        try:
+            await self.wake_up.wait()
+        finally:
+            alarm.cancel()
+
+    def _lose(self) -> None:
+        self._lost = True
+        self.wake()
+
+    async def _claim(self) -> None:
+        self._again = None
+        room = IN_FLIGHT - len(self._sends)
+        if room <= 0:
+            return
+        try:
+            claimed = await dispatch.claim(self._gw, self.held, limit=room)
+        except StorageUnavailable:
+            self._again = self._gw.clock.now() + 500
+            return
+        self._again = claimed.again_at
+        for entry in claimed.entries:
+            self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
+
+    async def _send(self, entry: Entry) -> None:
+        try:
+            outcome = await self._answer(entry)
+            if outcome is not None:
+                await self._lasting(lambda: dispatch.settle(self._gw, self.held, entry, outcome))
+        except LeaseLost:
+            self._lose()
+        finally:
+            self._sends.pop(entry.id, None)
+            self.wake()
+
+    async def _answer(self, entry: Entry) -> Ack | WagateError | None:
+        """What the network said; None when the line broke, so that the entry goes out again."""
+        outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
+        try:
+            async with asyncio.timeout(self._gw.rules.send_timeout):
+                return await self._line.send(outgoing)
+        except TimeoutError:
+            return NoAnswer()
+        except base.ConnectionLost:
+            return None if self._engine.promises.chooses_wire_id else NoAnswer()
+        except WagateError as error:
+            return error
+
+    async def _perform(self, payload: bytes) -> bytes:
+        action = msgspec.json.decode(payload, type=SessionAction)
+        try:
+            return actions.encode_answer(await self._line.perform(action))
+        except WagateError as error:
+            return actions.encode_error(to_wire(error))
+        except base.ConnectionLost:
+            return actions.encode_error(to_wire(NoAnswer()))
+        except Exception:
+            log.exception("action failed", session=self.held.id, action=type(action).__name__)
+            return actions.encode_error(to_wire(Internal()))
+
+    async def _sink(self, reports: Sequence[base.Report]) -> None:
+        """Commit what the engine reports; returns when it is committed."""
+        said = [r for r in reports if isinstance(r, inbox.STORED)]
+        if said:
+            unread = await self._lasting(lambda: inbox.take(self._gw, self.held, said))
+            for chat, sender, wire_ids in unread:
+                with contextlib.suppress(base.ConnectionLost):
+                    await self._line.read(chat, sender, wire_ids)
+        for report in reports:
+            if not isinstance(report, inbox.STORED):
+                await self._about_the_line(report)
+
+    async def _about_the_line(self, report: base.Report) -> None:
+        match report:
+            case base.QrShown():
+                await leases.show_qr(self._gw, self.held, report.code, report.expires_at)
+            case base.LinkTimedOut():
+                await self._end(base.Ended(status="failed", reason="qr_timeout"))
+            case base.Linked():
+                await self._linked(report)
+            case base.Ended():
+                await self._end(report)
+            case base.LineLost():
+                self._lose()
+
+    async def _linked(self, report: base.Linked) -> None:
+        phone = jid.user(report.pairing.jid)
+        await leases.linked(self._gw, self.held, report.pairing, phone_number=phone)
+        lid = report.pairing.lid or None
+        self.held = msgspec.structs.replace(self.held, wanted="run", wa_jid=report.pairing.jid, wa_lid=lid)
+        self._lose()
+
+    async def _end(self, end: base.Ended) -> None:
+        self._ended = end
+        if end.status == "logged_out":
+            await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=end.reason))
+        else:
+            await self._lasting(
+                lambda: leases.set_status(self._gw, self.held, "failed", reason=end.reason, wanted="none")
+            )
+        self._lose()
+
+    def _stop_if_ended(self) -> None:
+        if self._ended is not None:
+            raise LeaseLost
+
+    async def _log_out(self) -> None:
+        reason: Any = "unlink_unconfirmed"
+        deadline = asyncio.get_running_loop().time() + _LOGOUT_TRIES_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                await self._line.connect()
+                await self._line.logout()
+                reason = None
+                break
+            except base.LinkEnded:
+                reason = None
+                break
+            except base.ConnectionLost:
+                await asyncio.sleep(0.5)
+        await self._engine.forget(base.Account(session_id=self.held.id, organization_id=self.held.organization_id))
+        await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=reason))
+
+    @property
+    def _line(self) -> base.Connection:
+        if self._connection is None:
+            raise SessionNotConnected
+        return self._connection
+
+    async def _lasting(self, write: Any) -> Any:
+        """Write, and while the database cannot be written, try again: what the network said must not be lost."""
+        delay = 0.1
+        while True:
+            try:
+                return await write()
+            except StorageUnavailable:
+                log.warning("database cannot be written; trying again", session=self.held.id, seconds=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
