@@ -10,18 +10,28 @@ from wagate.errors import StorageUnavailable
 
 
 class DictStore:
-    """The port's store over a dict. `full` makes every put fail, as a full disk does."""
+    """The port's store over a dict. `full` makes every put fail, as a full disk does.
 
-    def __init__(self) -> None:
-        self.rows: dict[str, str] = {}
-        self.keys: list[str] = []
+    `dies_at`: the put with this number is the last thing that happens, `written` or not; its process never hears of it.
+    """
+
+    def __init__(self, rows: Mapping[str, str] | None = None) -> None:
+        self.rows: dict[str, str] = dict(rows or {})
+        self.keys: list[str] = sorted(self.rows)
         self.puts = 0
         self.full = False
+        self.dies_at: int | None = None
+        self.written = True
+        self.dead = asyncio.Event()
 
     async def put(self, changes: Mapping[str, str | None]) -> None:
         if self.full:
             raise StorageUnavailable
         self.puts += 1
+        dying = self.dies_at is not None and self.puts >= self.dies_at
+        if dying and (self.puts != self.dies_at or not self.written):
+            self.dead.set()
+            await asyncio.Event().wait()
         for key, value in changes.items():
             if value is None:
                 if self.rows.pop(key, None) is not None:
@@ -30,6 +40,9 @@ class DictStore:
                 if key not in self.rows:
                     bisect.insort(self.keys, key)
                 self.rows[key] = value
+        if dying:
+            self.dead.set()
+            await asyncio.Event().wait()
         # The commit is done; its caller hears of it a little later, as from a database.
         await asyncio.sleep(0)
 

@@ -1,0 +1,167 @@
+"""What can be done to the pretend network from outside: each control action and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from wagate.engines.base import PeopleSeen
+from wagate.engines.sandbox import groups, linking, membership, records, rules
+from wagate.engines.sandbox.carrying import Carrier, Draft
+from wagate.engines.sandbox.frames import Status
+from wagate.engines.sandbox.groups import Group
+from wagate.engines.sandbox.people import number_of, person_of
+from wagate.errors import BadRequest, NotFound, Refused
+from wagate.model.actions import Action
+from wagate.model.jid import chat, is_group, person
+from wagate.model.sandbox import (
+    Acknowledge,
+    AlterPerson,
+    Disturb,
+    InjectFault,
+    LinkPhone,
+    ListFrames,
+    ListShown,
+    LookAtGroup,
+    MadeGroup,
+    MakeGroup,
+    MoveMember,
+    Said,
+    Speak,
+)
+
+
+async def drive(carrier: Carrier, action: Action) -> Any:
+    """Do it; the network has committed it when this returns."""
+    return await _STEPS[type(action)](carrier, action)
+
+
+async def _speak(carrier: Carrier, action: Speak) -> Said:
+    network = carrier.network
+    author = _somebody(action.sender, "from")
+    if not network.exists(author):
+        raise Refused("the sender is not on WhatsApp", reason="not_on_whatsapp")
+    to = chat(action.to)
+    if is_group(to) and to not in network.groups:
+        raise NotFound("group not found")
+    wire_id = "3A" + network.mint("said", 18).upper()
+    sent, _ = await carrier.accept(Draft(wire_id=wire_id, author=author, chat=to, content=action.content))
+    carrier.answer(sent)
+    return Said(wa_message_id=wire_id)
+
+
+async def _acknowledge(carrier: Carrier, action: Acknowledge) -> None:
+    reader = _somebody(action.sender, "from")
+    found = [sent for sent in await carrier.network.history.named(action.message) if reader in sent.copies]
+    if not found:
+        raise NotFound("message not found")
+    for sent in found:
+        # Whoever reads it shows that it went out, even where the acknowledgement was lost.
+        sent.silent = False
+    status: Status = "read" if action.what == "read" else "played"
+    await carrier.receipts.progress([(sent, reader, status) for sent in found], {})
+
+
+async def _make_group(carrier: Carrier, action: MakeGroup) -> MadeGroup:
+    owner = _somebody(action.owner, "owner")
+    if not carrier.network.exists(owner):
+        raise Refused("the owner is not on WhatsApp", reason="not_on_whatsapp")
+    people = [number for jid in action.people if (number := number_of(person(jid, "participants"))) is not None]
+    group, _ = await membership.create(carrier.network, owner, action.subject, people)
+    return MadeGroup(group_jid=group.jid, invite=groups.LINK + group.invite)
+
+
+async def _look_at_group(carrier: Carrier, action: LookAtGroup) -> Any:
+    return groups.truth(_group(carrier, action.group))
+
+
+async def _move_member(carrier: Carrier, action: MoveMember) -> None:
+    network, number = carrier.network, _somebody(action.person, "phone")
+    group = _group(carrier, action.group)
+    match action.step:
+        case "join":
+            code = group.invite if action.invite is None else groups.code_of(action.invite)
+            await membership.alter(network, group.jid, (rules.join, (number, code)), actor=number)
+        case "leave":
+            await membership.alter(network, group.jid, (rules.leave, number), actor=number)
+        case "request":
+            await membership.alter(network, group.jid, (rules.request, number), actor=number)
+        case "promote":
+            await membership.alter(network, group.jid, (rules.promote, number), actor=None)
+        case "demote":
+            await membership.alter(network, group.jid, (rules.demote, number), actor=None)
+
+
+async def _alter_person(carrier: Carrier, action: AlterPerson) -> None:
+    network, number = carrier.network, _somebody(action.phone, "phone")
+    change = {field: value for field, value in msgspec.structs.asdict(action.change).items() if value is not None}
+    async with network.lock:
+        altered = replace(network.somebody(number), **change)
+        await network.commit({f"p/{number}": msgspec.json.encode(altered).decode()})
+        network.people[number] = altered
+    if action.change.online:
+        await carrier.switch_on(number)
+    if action.change.name is not None:
+        report = PeopleSeen(people=[person_of(number, altered.name)])
+        for line in list(network.lines.values()):
+            if line.online:
+                network.spawn(line.report(report))
+
+
+async def _inject_fault(carrier: Carrier, action: InjectFault) -> None:
+    network, session = carrier.network, action.fault.session
+    if session is not None and session not in network.devices and session not in network.lines:
+        raise NotFound("session not found")
+    network.faults.add(action.fault, network.clock.now())
+    await network.commit({})
+
+
+async def _link_phone(carrier: Carrier, action: LinkPhone) -> Any:
+    return await linking.link_phone(carrier, action)
+
+
+async def _disturb(carrier: Carrier, action: Disturb) -> None:
+    await linking.disturb(carrier.network, action)
+
+
+async def _list_shown(carrier: Carrier, action: ListShown) -> Any:
+    return await records.shown(carrier.network, action)
+
+
+async def _list_frames(carrier: Carrier, action: ListFrames) -> Any:
+    return await records.frames(carrier.network, action)
+
+
+def _somebody(text: str, path: str) -> str:
+    number = number_of(person(text, path))
+    if number is None:
+        raise BadRequest.field(path, "is nobody of the sandbox")
+    return number
+
+
+def _group(carrier: Carrier, jid: str) -> Group:
+    group = carrier.network.groups.get(jid)
+    if group is None:
+        raise NotFound("group not found")
+    return group
+
+
+_STEPS: dict[type[Action], Callable[[Carrier, Any], Awaitable[Any]]] = {
+    LinkPhone: _link_phone,
+    Disturb: _disturb,
+    Speak: _speak,
+    Acknowledge: _acknowledge,
+    ListShown: _list_shown,
+    ListFrames: _list_frames,
+    MakeGroup: _make_group,
+    LookAtGroup: _look_at_group,
+    MoveMember: _move_member,
+    AlterPerson: _alter_person,
+    InjectFault: _inject_fault,
+}
+
+ACTIONS: frozenset[type[Action]] = frozenset(_STEPS)
+"""The actions by which a network is driven."""

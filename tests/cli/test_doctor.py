@@ -1,0 +1,124 @@
+"""The doctor finds what is missing, says how to mend it, changes nothing and tells no secret."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Ended, Served, wagate
+
+
+def findings(ended: Ended) -> dict[str, dict[str, Any]]:
+    return {each["check"]: each for each in ended.json["findings"]}
+
+
+def doctor(folder: Path, **settings: str) -> Ended:
+    return wagate("doctor", "--json", **{"data_dir": str(folder), "port": "0", **settings})
+
+
+def test_an_empty_machine_is_healthy_and_stays_empty(tmp_path: Path) -> None:
+    ended = doctor(tmp_path / "data")
+    assert ended.code == 0, ended.err
+    assert ended.json["ok"] is True
+    assert not {each["state"] for each in ended.json["findings"]} & {"warning", "missing"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_port_that_is_taken_is_missing(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ended = doctor(tmp_path, port=str(other.getsockname()[1]))
+    assert ended.code == 1
+    assert findings(ended)["port"]["state"] == "missing"
+    assert "WAGATE_PORT" in findings(ended)["port"]["mend"]
+
+
+def test_an_address_of_another_machine_is_missing(tmp_path: Path) -> None:
+    found = findings(doctor(tmp_path, host="192.0.2.1", port="18080"))["port"]
+    assert found["state"] == "missing"
+    assert "WAGATE_HOST" in found["mend"]
+
+
+def test_the_demo_key_does_not_go_with_an_open_address(tmp_path: Path) -> None:
+    (tmp_path / "demo.key").write_text("wa_" + "x" * 43)
+    (tmp_path / "demo.key").chmod(0o600)
+    ended = doctor(tmp_path, host="0.0.0.0")
+    assert ended.code == 1
+    assert findings(ended)["demo key"]["state"] == "missing"
+    assert "x" * 10 not in ended.out
+
+
+@pytest.mark.parametrize(("name", "check"), [("secret.key", "secret key"), ("demo.key", "demo key")])
+def test_a_key_that_others_can_read_is_noticed(name: str, check: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("s" * 64)
+    (tmp_path / name).chmod(0o644)
+    ended = doctor(tmp_path)
+    assert findings(ended)[check]["state"] == "warning"
+    assert findings(ended)[check]["mend"] == f"chmod 600 {tmp_path / name}"
+    assert "ssss" not in ended.out
+
+
+def test_a_directory_that_others_can_enter_is_noticed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert findings(doctor(tmp_path))["data directory"]["mend"] == f"chmod 700 {tmp_path}"
+
+
+def test_a_place_that_is_no_directory_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = doctor(tmp_path / "file" / "data")
+    assert ended.code == 1
+    assert findings(ended)["data directory"]["state"] == "missing"
+
+
+def test_a_database_of_a_newer_version_is_missing(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "wagate.db") as db:
+        db.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        db.execute("INSERT INTO alembic_version VALUES ('9999')")
+    ended = doctor(tmp_path)
+    assert ended.code == 1
+    assert "newer version" in findings(ended)["database"]["mend"]
+
+
+def test_a_file_that_is_no_database_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "wagate.db").write_bytes(b"no database" * 1000)
+    assert findings(doctor(tmp_path))["database"]["state"] == "missing"
+
+
+def test_no_password_and_no_key_is_shown(tmp_path: Path) -> None:
+    settings = {
+        "database_url": "postgresql://gate:hunter2@127.0.0.1:1/gate",
+        "secret_key": "hunter2-" * 8,
+        "metrics_token": "hunter2-" * 8,
+        "api_key": "wa_hunter2" + "x" * 36,
+    }
+    for ended in (doctor(tmp_path, **settings), wagate("doctor", data_dir=str(tmp_path), **settings)):
+        assert ended.code == 1
+        assert "hunter2" not in ended.out + ended.err
+    assert doctor(tmp_path, **settings).json["set"]["WAGATE_SECRET_KEY"] == "(set)"
+
+
+def test_slips_and_stopped_time_are_noticed(tmp_path: Path) -> None:
+    found = findings(doctor(tmp_path, prot="1", clock="manual", sandbox="off"))
+    assert "did you mean WAGATE_PORT?" in found["settings"]["found"]
+    assert {found[check]["state"] for check in ("settings", "clock", "sandbox")} == {"warning"}
+
+
+def test_the_real_network_needs_its_library(tmp_path: Path) -> None:
+    if findings(doctor(tmp_path))["WhatsApp"]["state"] == "ok":
+        pytest.skip("it is installed here")
+    assert findings(doctor(tmp_path, engine="whatsapp"))["WhatsApp"]["state"] == "missing"
+    assert findings(doctor(tmp_path))["WhatsApp"]["state"] == "note"
+
+
+def test_a_running_gateway_is_recognised(served: Served) -> None:
+    port = served.url.rpartition(":")[2]
+    ended = served.run("doctor", "--json", port=port)
+    assert ended.code == 0, ended.out
+    found = findings(ended)
+    assert found["port"]["found"].startswith("a gateway answers on")
+    assert {found[check]["state"] for check in ("database", "secret key", "demo key", "data directory")} == {"ok"}

@@ -1,0 +1,155 @@
+"""What every engine that performs group actions promises."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.engines import Sandbox, jid, members, settle, text, until
+from wagate.engines.base import (
+    Arrived,
+    Receipt,
+)
+from wagate.errors import BadRequest, NotAMember, NotGroupAdmin, Refused
+from wagate.model.actions import (
+    AddMembers,
+    ApproveMembers,
+    CreateGroup,
+    DemoteMember,
+    GetInvite,
+    JoinGroup,
+    LeaveGroup,
+    PromoteMember,
+    RemoveMember,
+    ResetInvite,
+    SetAnnounce,
+    SetLocked,
+    SetSubject,
+)
+from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
+
+pytestmark = pytest.mark.anyio
+
+ANN, BEN, CAT, DAN = "9990000001", "9990000002", "9990000003", "9990000004"
+NOBODY = "9993000001"
+
+
+async def test_actions_need_the_group_and_the_right(world: Sandbox) -> None:
+    connection, _ = await world.linked("s1", ANN)
+    elsewhere = await world.group(BEN, [jid(CAT)])
+    with pytest.raises(NotAMember):
+        await connection.perform(SetSubject(group=elsewhere.group_jid, subject="mine"))
+    with pytest.raises(NotAMember):
+        await connection.perform(LeaveGroup(group="120363999999999999@g.us"))
+    ours = (await world.group(BEN, [jid(ANN)])).group_jid
+    for action in (
+        SetAnnounce(group=ours, announce=True),
+        SetLocked(group=ours, locked=True),
+        GetInvite(group=ours),
+        ResetInvite(group=ours),
+        AddMembers(group=ours, people=[jid(CAT)]),
+        RemoveMember(group=ours, person=jid(CAT)),
+        PromoteMember(group=ours, person=jid(ANN)),
+        DemoteMember(group=ours, person=jid(BEN)),
+        ApproveMembers(group=ours, people=[jid(CAT)]),
+    ):
+        with pytest.raises(NotGroupAdmin):
+            await connection.perform(action)
+    with pytest.raises(Refused):
+        await connection.send(text("W1", elsewhere.group_jid))
+    with pytest.raises(BadRequest):
+        await connection.perform(JoinGroup(code="nonsense"))
+
+
+async def test_a_made_group_is_stored_before_the_answer(world: Sandbox) -> None:
+    connection, sink = await world.linked("s1", ANN)
+    made = await connection.perform(CreateGroup(subject="Team", people=[jid(BEN), jid(NOBODY)]))
+    (group,) = sink.of(GroupSeen)
+    assert (group.group_jid, group.subject) == (made.group_jid, "Team")
+    assert members(group) == {ANN: "superadmin", BEN: "member"}
+    assert made.participants == 2
+    assert [each.group_jid for each in (await connection.snapshot()).groups] == [made.group_jid]
+
+
+async def test_a_change_passes_the_sink_before_the_answer(world: Sandbox) -> None:
+    connection, sink = await world.linked("s1", ANN)
+    group = (await connection.perform(CreateGroup(subject="Team", people=[jid(BEN)]))).group_jid
+    sink.gate.clear()
+    acting = asyncio.ensure_future(connection.perform(SetSubject(group=group, subject="Crew")))
+    await settle()
+    assert not acting.done()
+    sink.gate.set()
+    await acting
+    assert sink.of(GroupChanged)[-1].subject == "Crew"
+
+
+async def test_every_member_is_told(world: Sandbox) -> None:
+    ours, our_sink = await world.linked("s1", ANN)
+    theirs, their_sink = await world.linked("s2", BEN)
+    group = (await ours.perform(CreateGroup(subject="Team", people=[jid(BEN)]))).group_jid
+    await until(lambda: their_sink.of(GroupChanged))
+    assert members(their_sink.of(GroupSeen)[0]) == {ANN: "superadmin", BEN: "member"}
+    assert their_sink.of(GroupChanged)[0].reason == "added"
+    await theirs.close()
+    await ours.perform(SetAnnounce(group=group, announce=True))
+    await ours.perform(AddMembers(group=group, people=[jid(CAT)]))
+    await ours.perform(PromoteMember(group=group, person=jid(CAT)))
+    again, later = await world.open("s2", jid=jid(BEN))
+    await again.connect()
+    await until(lambda: len(later.reports) == 3)
+    assert later.of(GroupChanged)[0].is_announce is True
+    assert [(each.change, each.sender) for each in later.of(MembersChanged)] == [
+        ("join", jid(ANN)),
+        ("promote", jid(ANN)),
+    ]
+    assert len(our_sink.of(MembersChanged)) == 3
+
+
+async def test_invites_lead_in_until_they_are_reset(world: Sandbox) -> None:
+    ours, _ = await world.linked("s1", ANN)
+    theirs, sink = await world.linked("s2", BEN)
+    group = (await ours.perform(CreateGroup(subject="Team", people=[jid(CAT)]))).group_jid
+    stale = (await ours.perform(GetInvite(group=group))).invite
+    fresh = (await ours.perform(ResetInvite(group=group))).invite
+    assert stale != fresh
+    with pytest.raises(BadRequest):
+        await theirs.perform(JoinGroup(code=stale.rpartition("/")[2]))
+    code = fresh.rpartition("/")[2]
+    assert (await theirs.perform(JoinGroup(code=code))).group_jid == group
+    assert (await theirs.perform(JoinGroup(code=code))).group_jid == group
+    assert members(sink.of(GroupSeen)[0]) == {ANN: "superadmin", CAT: "member", BEN: "member"}
+    assert [change.reason for change in sink.of(GroupChanged)] == ["invite"]
+
+
+async def test_leaving_is_told_to_who_left(world: Sandbox) -> None:
+    ours, our_sink = await world.linked("s1", ANN)
+    theirs, their_sink = await world.linked("s2", BEN)
+    group = (await ours.perform(CreateGroup(subject="Team", people=[jid(BEN)]))).group_jid
+    await theirs.perform(LeaveGroup(group=group))
+    left = their_sink.of(MembersChanged)[-1]
+    assert (left.change, left.self_left) == ("leave", True)
+    await until(lambda: our_sink.of(MembersChanged)[-1].change == "leave")
+    assert not our_sink.of(MembersChanged)[-1].self_left
+    with pytest.raises(NotAMember):
+        await theirs.perform(LeaveGroup(group=group))
+    assert (await theirs.snapshot()).groups == []
+
+
+async def test_a_message_to_a_group_reaches_every_member(world: Sandbox) -> None:
+    ours, our_sink = await world.linked("s1", ANN)
+    _, their_sink = await world.linked("s2", BEN)
+    group = (await ours.perform(CreateGroup(subject="Team", people=[jid(BEN), jid(CAT), jid(DAN)]))).group_jid
+    await ours.send(text("W1", group))
+    await until(lambda: their_sink.of(Arrived))
+    assert (their_sink.of(Arrived)[0].chat, their_sink.of(Arrived)[0].sender) == (group, jid(ANN))
+    assert {copy.recipient for copy in await world.shown("W1")} == {jid(BEN), jid(CAT), jid(DAN)}
+    await world.pass_time(1)
+    told = {(receipt.chat, receipt.sender, receipt.status) for receipt in our_sink.of(Receipt)}
+    assert told == {
+        (group, jid(BEN), "delivered"),
+        (group, jid(CAT), "delivered"),
+        (group, jid(CAT), "read"),
+        (group, jid(DAN), "delivered"),
+        (group, jid(DAN), "read"),
+    }
