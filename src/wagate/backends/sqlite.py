@@ -1,9 +1,11 @@
-"""The SQLite adapter: one process, one writer thread, many callers to a commit.
+"""The SQLite adapter: one process, one connection that writes, many callers to a commit.
 
-Writes: callers queue their work; the writer thread takes what is queued, up to 256, opens one transaction, runs each
-work behind a savepoint and commits them together, durably (WAL, `synchronous=FULL`). There is no waiting for company:
-a lone caller is committed at once. Reads run where they are called, on a second connection in autocommit: a query costs
-8 µs, a hop to a thread ten times that, and every query sees the newest commit.
+Writes: callers queue their work; what is queued, up to 256, runs on the event loop in one transaction, each work behind
+a savepoint, and a thread commits them together, durably (WAL, `synchronous=FULL`). Meanwhile the next callers queue.
+There is no waiting for company: a lone caller is committed at once. The statements stay on the loop because each of
+them gives the interpreter up for some microseconds: on a thread of their own they had to win it back from a busy loop
+every time, which cost more than what they do. Reads run where they are called, on a second connection in autocommit: a
+query costs 8 µs, a hop to a thread ten times that, and every query sees the newest commit.
 
 When the storage fails, the whole group is undone, each of its callers is told `StorageUnavailable`, and the next group
 starts afresh. Chosen by bootstrap. It never retries: after a failure nothing of the group remains.
@@ -17,8 +19,10 @@ import os
 import sqlite3
 import sys
 import threading
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, NoReturn, TypeVar, cast
 
 from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
@@ -31,9 +35,9 @@ T = TypeVar("T")
 GROUP = 256
 """The most callers that share a commit."""
 _BUSY_SECONDS = 5.0
-_TURN_SECONDS = 0.0001
-"""How long the event loop may keep the interpreter while the writer waits for it, several times a transaction. Beside a
-loop that is never idle, on two cores, a transaction took 380 ms with Python's 5 ms and takes 0.5 ms with this."""
+_AGAIN_SECONDS = 0.002
+_TURN_SECONDS = 0.0005
+"""How long the event loop may keep the interpreter while the committing thread waits for it."""
 _FRAGMENTS = {
     "skip_locked": "",
     "for_update": "",
@@ -199,70 +203,123 @@ def _connect(path: str, *, cache_kib: int) -> sqlite3.Connection:
     return connection
 
 
-class _Writer(threading.Thread):
-    """The one thread that changes the database."""
+class _Committer(threading.Thread):
+    """Makes commits durable on a thread, so that the event loop never waits for the disk."""
 
-    def __init__(self, path: str, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(name="sqlite-writer", daemon=True)
-        self.queue: SimpleQueue[_Caller | None] = SimpleQueue()
-        self._path = path
+    def __init__(self, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None]) -> None:
+        super().__init__(name="sqlite-commit", daemon=True)
+        self.queue: SimpleQueue[sqlite3.Connection | None] = SimpleQueue()
         self._loop = loop
-        self._connection: sqlite3.Connection | None = _connect(path, cache_kib=8192)
-        sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_SECONDS))
+        self._done = done
 
     def run(self) -> None:
-        """Commit group after group until None is queued, then close the connection."""
-        last = False
-        while not last:
-            callers, last = self._take()
-            if callers:
-                self._commit(callers)
-                try:
-                    self._loop.call_soon_threadsafe(_resolve, callers)
-                except RuntimeError:
-                    break  # the loop is closed: nobody is left to be told
-            del callers  # or an idle writer would keep the last results alive
+        """Commit what is queued, one after the other, until None is."""
+        while (connection := self.queue.get()) is not None:
+            error: Exception | None = None
+            try:
+                connection.execute("COMMIT")
+            except Exception as failed:
+                error = failed
+            try:
+                self._loop.call_soon_threadsafe(self._done, error)
+            except RuntimeError:
+                return  # the loop is closed: nobody is left to be told
+
+
+class _Writer:
+    """The one connection that changes the database. While a commit is under way, callers queue for the next group."""
+
+    def __init__(self, path: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._queue: deque[_Caller] = deque()
+        self._path = path
+        self._loop = loop
+        self._connection: sqlite3.Connection | None = self._open()
+        self._group: list[_Caller] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._blocked_since: float | None = None
+        self._committer = _Committer(loop, self._committed)
+        self._committer.start()
+        sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_SECONDS))
+
+    def add(self, caller: _Caller) -> None:
+        """Queue a caller; a group begins in this turn of the loop if none is under way."""
+        self._queue.append(caller)
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._begin)
+
+    async def close(self) -> None:
+        """Commit what is queued, then close the connection."""
+        await self._idle.wait()
+        self._committer.queue.put(None)
+        await self._loop.run_in_executor(None, self._committer.join)
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
-    def _take(self) -> tuple[list[_Caller], bool]:
-        """Wait for one caller, then take those who have queued meanwhile; whether the end was reached."""
-        callers: list[_Caller] = []
-        caller = self.queue.get()
-        try:
-            while caller is not None:
-                if not caller.future.cancelled():
-                    callers.append(caller)
-                if len(callers) == GROUP:
-                    return callers, False
-                caller = self.queue.get_nowait()
-        except Empty:
-            return callers, False
-        return callers, True
+    def _open(self) -> sqlite3.Connection:
+        connection = _connect(self._path, cache_kib=8192)
+        # Statements run on the event loop: they may not wait there for another process.
+        connection.execute("PRAGMA busy_timeout=0").fetchall()
+        return connection
 
-    def _commit(self, callers: list[_Caller]) -> None:
-        """One transaction for all of them; on a failure of the storage nothing of it, and all are told."""
+    def _begin(self) -> None:
+        """Run a group's works, and have them committed."""
+        callers = self._group = self._take()
+        if not callers:
+            self._idle.set()
+            return
         try:
             connection = self._connection
             if connection is None:
-                connection = self._connection = _connect(self._path, cache_kib=8192)
+                connection = self._connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
-            if len(callers) == 1:
-                self._alone(connection, callers[0])
-            else:
-                self._together(connection, callers)
         except Exception as error:
-            self._undo(error)
-            for caller in callers:  # those with an error of their own too: it may rest on rows that are gone
-                caller.error = _lost(error)
+            if not self._wait_for_other_process(error):
+                self._committed(error)
+            return
+        self._blocked_since = None
+        before = connection.total_changes
+        try:
+            (self._alone if len(callers) == 1 else self._together)(connection, callers)
+        except Exception as error:
+            self._committed(error)
+            return
+        if connection.total_changes == before or self._path == ":memory:":
+            self._commit_here(connection)
+        else:
+            self._committer.queue.put(connection)
+
+    def _take(self) -> list[_Caller]:
+        callers: list[_Caller] = []
+        while self._queue and len(callers) < GROUP:
+            caller = self._queue.popleft()
+            if not caller.future.cancelled():
+                callers.append(caller)
+        return callers
+
+    def _wait_for_other_process(self, error: Exception) -> bool:
+        """Whether the group is to be tried again soon, because a short command writes just now."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            return False
+        now = self._loop.time()
+        self._blocked_since = self._blocked_since or now
+        if now - self._blocked_since > _BUSY_SECONDS:
+            self._blocked_since = None
+            return False
+        self._queue.extendleft(reversed(self._group))
+        self._loop.call_later(_AGAIN_SECONDS, self._begin)
+        return True
 
     @staticmethod
-    def _alone(connection: sqlite3.Connection, caller: _Caller) -> None:
+    def _alone(connection: sqlite3.Connection, callers: list[_Caller]) -> None:
         tx = SqliteTx(connection)
-        caller.perform(tx)
+        callers[0].perform(tx)
         if tx.failed is not None:
             raise tx.failed
-        connection.execute("COMMIT" if caller.error is None else "ROLLBACK")
+        if callers[0].error is not None:
+            connection.execute("ROLLBACK")
 
     @staticmethod
     def _together(connection: sqlite3.Connection, callers: list[_Caller]) -> None:
@@ -276,7 +333,30 @@ class _Writer(threading.Thread):
             if caller.error is not None:
                 execute("ROLLBACK TO caller")
             execute("RELEASE caller")
-        execute("COMMIT")
+
+    def _commit_here(self, connection: sqlite3.Connection) -> None:
+        """Nothing was changed, or there is no disk: a thread would only cost time."""
+        error: Exception | None = None
+        try:
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        except Exception as failed:
+            error = failed
+        self._committed(error)
+
+    def _committed(self, error: Exception | None) -> None:
+        """The group is durable, or (with an error) nothing of it remains: tell its callers, and go on."""
+        callers, self._group = self._group, []
+        if error is not None:
+            self._undo(error)
+            for caller in callers:  # those with an error of their own too: it may rest on rows that are gone
+                caller.error = _lost(error)
+        for caller in callers:
+            caller.resolve()
+        if self._queue:
+            self._loop.call_soon(self._begin)
+        else:
+            self._idle.set()
 
     def _undo(self, error: Exception) -> None:
         """Back to a connection without a transaction, or to none: the next group opens another."""
@@ -302,11 +382,6 @@ def _lost(error: Exception) -> BaseException:
     return lost
 
 
-def _resolve(callers: list[_Caller]) -> None:
-    for caller in callers:
-        caller.resolve()
-
-
 class SqliteDatabase:
     """A SQLite database in a file, or in memory for tests. Belongs to the event loop that opened it."""
 
@@ -317,7 +392,6 @@ class SqliteDatabase:
         self._path = path
         self._reader = self._open_reader()
         self._closed = False
-        self._writer.start()
 
     @classmethod
     async def open(cls, path: str | Path, *, exclusive: bool = False) -> SqliteDatabase:
@@ -360,11 +434,11 @@ class SqliteDatabase:
             self._unread(error)
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction on the writer thread; it is durable when this returns."""
+        """Run `work` in a transaction; it is durable when this returns."""
         if self._closed:
             raise StorageUnavailable("the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._writer.queue.put(_Caller(work, future))
+        self._writer.add(_Caller(work, future))
         return await future
 
     async def script(self, statements: list[str]) -> None:
@@ -383,8 +457,7 @@ class SqliteDatabase:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
-            self._writer.queue.put(None)
-        await self._loop.run_in_executor(None, self._writer.join)
+            await self._writer.close()
         if self._ownership is not None:
             self._ownership.release()
 

@@ -75,6 +75,9 @@ async def ask_network(gw: Gateway, caller: Caller, action: Action) -> Any:
         return await _request_soon(gw, subject, action)
 
 
+_decode = msgspec.json.Decoder(Answer).decode
+
+
 def encode_answer(answer: Any) -> bytes:
     """What a worker sends back when an action succeeded."""
     return msgspec.json.encode(Answer(answer=msgspec.Raw(msgspec.json.encode(answer))))
@@ -96,7 +99,7 @@ async def _request(gw: Gateway, subject: str, action: Action) -> Any:
         raw = await gw.broker.request(subject, payload, timeout=gw.rules.action_timeout)
     except TimeoutError:
         raise NoAnswer from None
-    answer = msgspec.json.decode(raw, type=Answer)
+    answer = _decode(raw)
     if answer.error is not None:
         raise from_wire(answer.error)
     if type(action).answer is None:

@@ -27,6 +27,12 @@ ON CONFLICT (session_id, jid) DO UPDATE SET unread_count = chats.unread_count + 
   last_message_at = {greatest}(COALESCE(chats.last_message_at, 0), excluded.last_message_at),
   name = COALESCE(excluded.name, chats.name)
 """
+# A group's chat is called like the group, which was stored before its first message.
+_TOUCH_GROUP = _TOUCH.replace(
+    ":name",
+    """COALESCE(CAST(:name AS TEXT), (SELECT subject FROM groups WHERE organization_id = :organization_id
+    AND session_id = :session_id AND group_jid = :jid))""",
+)
 _NAME = """
 UPDATE chats SET name = :name WHERE organization_id = :organization_id AND session_id = :session_id AND jid = :jid
 """
@@ -54,7 +60,7 @@ class Came(Shape, frozen=True, kw_only=True):
 async def touch(tx: Tx, held: Held, jid: str, came: Came) -> None:
     """A message came to this chat."""
     await tx.run(
-        _TOUCH,
+        _TOUCH_GROUP if jids.is_group(jid) else _TOUCH,
         organization_id=held.organization_id,
         session_id=held.id,
         jid=jid,

@@ -6,6 +6,7 @@ messages (said, facets, body).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import msgspec
@@ -24,8 +25,14 @@ from wagate.model.messages import (
     Place,
     Poll,
     PollContent,
+    SendError,
     TextContent,
 )
+
+decode: Callable[[str], Content] = msgspec.json.Decoder(Content).decode
+"""A content as stored. Made once: reading the types costs more than reading a content."""
+decode_error: Callable[[str], SendError] = msgspec.json.Decoder(SendError).decode
+"""An error as stored with a send."""
 
 
 class Facets(msgspec.Struct, frozen=True, kw_only=True):

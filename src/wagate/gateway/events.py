@@ -18,7 +18,7 @@ from ulid import ULID
 from wagate.backends.database import Tx
 from wagate.errors import BadRequest, CursorExpired, NotFound
 from wagate.gateway import Gateway
-from wagate.model import Shape
+from wagate.model import Shape, ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
 
@@ -49,7 +49,7 @@ _BATCH = 1000
 
 def event_id(ms: int, number: int) -> str:
     """The id of the event with this number at this time (epoch milliseconds)."""
-    return f"evt_{ULID.from_bytes(ms.to_bytes(6, 'big') + number.to_bytes(10, 'big'))}"
+    return f"evt_{ids.ulid(ms, number)}"
 
 
 def number_of(id: str) -> int:
@@ -135,16 +135,22 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
 
 
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
-    """As `read`; while there is nothing, wait up to `wait` seconds for something."""
-    grown = asyncio.Event()
+    """As `read`; while there is nothing, wait up to `wait` seconds for something. A process that stops waits no more."""
+    grown, closing = asyncio.Event(), asyncio.Event()
+
+    def close(_: bytes) -> None:
+        closing.set()
+        grown.set()
+
     stop = gw.broker.subscribe(f"events.{caller.organization_id}", lambda _: grown.set())
+    stop_closing = gw.broker.subscribe("closing", close)
     deadline = asyncio.get_running_loop().time() + wait
     try:
         while True:
             grown.clear()
             found, cursor = await read(gw, caller, wish)
             left = deadline - asyncio.get_running_loop().time()
-            if found or left <= 0:
+            if found or left <= 0 or closing.is_set():
                 return found, cursor
             if cursor:
                 wish = msgspec.structs.replace(wish, after=cursor)
@@ -153,6 +159,7 @@ async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) 
                 await asyncio.wait_for(grown.wait(), min(left, 1.0))
     finally:
         stop()
+        stop_closing()
 
 
 async def expire(gw: Gateway, *, limit: int = 1000) -> int:

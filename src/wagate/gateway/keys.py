@@ -14,11 +14,11 @@ from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET
-from ulid import ULID
 
 from wagate.backends.database import Row, Tx
 from wagate.errors import Forbidden, NotFound, Unauthorized
 from wagate.gateway import Gateway
+from wagate.model import ids
 from wagate.model.organizations import Caller, Capability, CreateKey, Key, NewKey
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -77,7 +77,7 @@ async def authenticate(gw: Gateway, secret: str) -> Caller:
         organization_id=organization_id,
         capabilities=_capabilities(permissions),
         key_id=id,
-        session_ids=UNSET if session_ids is None else frozenset(msgspec.json.decode(session_ids, type=list[str])),
+        session_ids=UNSET if session_ids is None else _session_ids(session_ids),
     )
 
 
@@ -87,7 +87,7 @@ async def create(gw: Gateway, organization_id: str, wish: CreateKey, *, by: Call
         raise Forbidden("a key may grant only what it holds")
     secret = mint()
     key = NewKey(
-        id=f"key_{ULID()}",
+        id=ids.mint("key", gw.clock.now()),
         name=wish.name,
         prefix=secret[:8],
         permissions=list(dict.fromkeys(wish.permissions)),
@@ -146,6 +146,11 @@ async def _touch(gw: Gateway, organization_id: str, id: str, now: int) -> None:
 @lru_cache(maxsize=64)
 def _capabilities(permissions: str) -> frozenset[Capability]:
     return frozenset(msgspec.json.decode(permissions, type=list[Capability]))
+
+
+@lru_cache(maxsize=256)
+def _session_ids(session_ids: str) -> frozenset[str]:
+    return frozenset(msgspec.json.decode(session_ids, type=list[str]))
 
 
 def _text(value: object) -> str:

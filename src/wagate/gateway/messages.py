@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from ulid import ULID
 
 from wagate.backends.database import Row, Tx
 from wagate.errors import NotFound
 from wagate.gateway import Gateway, Window, chats, contacts, contents, sessions
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held
-from wagate.model import jid
+from wagate.model import ids, jid
 from wagate.model.contacts import Person
 from wagate.model.events import MessageSaid
 from wagate.model.messages import ACK_LEVELS, Arrived, Content, Message, SendError
@@ -222,7 +221,7 @@ async def _insert(tx: Tx, held: Held, now: int, new: _New) -> bool:
     """Store it unless it is stored already; whether it was not."""
     changed = await tx.run(
         _INSERT,
-        id=f"msg_{ULID()}",
+        id=ids.mint("msg", now),
         organization_id=held.organization_id,
         session_id=held.id,
         chat=new.chat,
@@ -253,7 +252,7 @@ def _json(value: SendError | None) -> str | None:
 
 
 def _message(row: Row) -> Message:
-    content = msgspec.json.decode(row[13], type=Content)
+    content = contents.decode(row[13])
     seen = contents.facets(content)
     mentions = seen.mentions
     return Message(
@@ -277,7 +276,7 @@ def _message(row: Row) -> Message:
         mentions=UNSET if isinstance(mentions, UnsetType) else list(mentions),
         status=UNSET if row[14] is None else row[14],
         ack_level=UNSET if row[15] is None else row[15],
-        error=UNSET if row[16] is None else msgspec.json.decode(row[16], type=SendError),
+        error=UNSET if row[16] is None else contents.decode_error(row[16]),
         poll=seen.poll,
         location=seen.location,
         contact=seen.contact,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ulid import ULID
-
 from wagate.backends.database import Tx
 from wagate.gateway import Gateway
+from wagate.model import ids
 from wagate.model.organizations import Organization
 
 _CREATE = "INSERT INTO organizations (id, name, created_at) VALUES (:id, :name, :now)"
@@ -15,7 +14,8 @@ _GET = "SELECT id, name, created_at FROM organizations WHERE id = :id"
 
 async def create(gw: Gateway, name: str, *, id: str | None = None) -> Organization:
     """A new organization, with an empty event log. Called by the command line and at the first start."""
-    organization = Organization(id=id or f"org_{ULID()}", name=name, created_at=gw.clock.now())
+    now = gw.clock.now()
+    organization = Organization(id=id or ids.mint("org", now), name=name, created_at=now)
 
     async def work(tx: Tx) -> None:
         await tx.run(_CREATE, id=organization.id, name=name, now=organization.created_at)

@@ -8,17 +8,15 @@ Called by api/messages (accept, wait, the outbox rows) and workers/runner (claim
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from ulid import ULID
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected, UnsupportedByEngine
 from wagate.gateway import Gateway, Window, budgets, contacts, contents, sessions
-from wagate.model import Millis, Shape
+from wagate.model import Millis, Shape, ids
 from wagate.model.messages import Content, MessageStatus, SendError, SendResult
 from wagate.model.organizations import Caller
 from wagate.model.sessions import Session
@@ -29,7 +27,6 @@ KEY_MS = 86_400_000
 COLUMNS = (
     "id, session_id, chat_jid, mode, status, content, wire_id, body_digest, timestamp, error, position, created_at"
 )
-_LOCK = "SELECT id FROM sessions WHERE organization_id = :organization_id AND id = :id {for_update}"
 _BY_KEY = f"""
 SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempotency_key = :key
 """
@@ -98,11 +95,10 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         UnsupportedByEngine: the session's engine does not send this content.
         RateLimited: a sync send over the session's budget.
     """
-    minted = f"ob_{ULID()}"
+    minted = ids.mint("ob", gw.clock.now())
 
     async def work(tx: Tx) -> Entry:
-        session = await sessions.require(tx, caller, session_id)
-        await tx.one(_LOCK, organization_id=caller.organization_id, id=session_id)
+        session = await sessions.require(tx, caller, session_id, lock=True)
         if offer.key is not None:
             known = await _known(tx, gw, caller, offer)
             if known is not None:
@@ -122,7 +118,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             mode=offer.mode,
             status="queued",
             content=offer.content,
-            wire_id="3EB0" + secrets.token_hex(9).upper() if facts.chooses_wire_id else None,
+            wire_id=ids.wire_id() if facts.chooses_wire_id else None,
             digest=offer.digest,
             timestamp=None,
             error=None,
@@ -209,11 +205,11 @@ def entry(row: Row, *, replayed: bool = False) -> Entry:
         chat=row[2],
         mode=row[3],
         status=row[4],
-        content=msgspec.json.decode(row[5], type=Content),
+        content=contents.decode(row[5]),
         wire_id=row[6],
         digest=row[7],
         timestamp=row[8],
-        error=None if row[9] is None else msgspec.json.decode(row[9], type=SendError),
+        error=None if row[9] is None else contents.decode_error(row[9]),
         position=row[10],
         created_at=row[11],
         replayed=replayed,

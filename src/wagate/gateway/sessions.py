@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from msgspec import UNSET, UnsetType
-from ulid import ULID
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Gateway, Window, events
+from wagate.model import ids
 from wagate.model.events import SessionStatus
 from wagate.model.organizations import Caller
 from wagate.model.sessions import CreateSession, Me, QrCode, Reason, Session, Status, UpdateSession
@@ -28,6 +28,7 @@ _COLUMNS = (
     " last_connected_at, engine, proxy"
 )
 _GET = f"SELECT {_COLUMNS} FROM sessions WHERE organization_id = :organization_id AND id = :id"
+_GET_LOCKED = _GET + " {for_update}"
 _LIST = f"""
 SELECT {_COLUMNS} FROM sessions WHERE organization_id = :organization_id AND id > :after ORDER BY id LIMIT :limit
 """
@@ -80,7 +81,7 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession) -> Session:
         raise BadRequest.field("engine", f"`{engine}` is not switched on here")
     if wish.proxy_url is not None:
         raise BadRequest.field("proxyUrl", f"engine `{engine}` connects to no network that a proxy could reach")
-    id, now = f"ses_{ULID()}", gw.clock.now()
+    id, now = ids.mint("ses", gw.clock.now()), gw.clock.now()
 
     async def work(tx: Tx) -> None:
         await tx.run(
@@ -113,10 +114,10 @@ async def get(gw: Gateway, caller: Caller, id: str) -> Session:
     return await require(gw.db, caller, id)
 
 
-async def require(reader: Reader, caller: Caller, id: str) -> Session:
-    """As `get`, also inside a transaction. Every noun below a session begins with this."""
+async def require(reader: Reader, caller: Caller, id: str, *, lock: bool = False) -> Session:
+    """As `get`, also inside a transaction, where `lock` keeps others off the row. Every noun begins with this."""
     if isinstance(caller.session_ids, UnsetType) or id in caller.session_ids:
-        row = await reader.one(_GET, organization_id=caller.organization_id, id=id)
+        row = await reader.one(_GET_LOCKED if lock else _GET, organization_id=caller.organization_id, id=id)
         if row is not None:
             return session(row)
     raise NotFound("session not found")

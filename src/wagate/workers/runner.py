@@ -28,6 +28,7 @@ from wagate.workers import inbox
 
 log = structlog.get_logger(__name__)
 
+_decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
 _LOGOUT_TRIES_SECONDS = 8.0
 
@@ -212,7 +213,7 @@ class Runner:
             return error
 
     async def _perform(self, payload: bytes) -> bytes:
-        action = msgspec.json.decode(payload, type=SessionAction)
+        action = _decode(payload)
         try:
             return actions.encode_answer(await self._line.perform(action))
         except WagateError as error:

@@ -25,6 +25,7 @@ from wagate.workers.runner import Runner
 log = structlog.get_logger(__name__)
 
 _BATCH = 500
+_decode = msgspec.json.Decoder(NetworkAction).decode
 
 
 class Supervisor:
@@ -178,7 +179,7 @@ class Supervisor:
         self._gw.broker.publish(f"{subject}.here")
 
     async def _drive(self, organization_id: str, payload: bytes) -> bytes:
-        action = msgspec.json.decode(payload, type=NetworkAction)
+        action = _decode(payload)
         try:
             return actions.encode_answer(await self._host().drive(organization_id, action))
         except WagateError as error:

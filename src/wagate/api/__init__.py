@@ -1,0 +1,1 @@
+"""What clients call: operations, credentials, and the answers they see."""

@@ -1,0 +1,254 @@
+"""The ASGI app: finds the operation, asks who calls, reads the body, runs it, and renders what came of it.
+
+The order is fixed: route, credential, capability, existence, body. No body is read before the credential is accepted: a
+refused one is drained up to 64 KiB or a second, so that a client that is still sending small things sees the answer; a
+larger one is not read and the connection closes. Called by the HTTP server; built in bootstrap. It handles neither
+signals nor start and stop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import structlog
+
+from wagate.api import answers, auth, bodies, pages
+from wagate.api.lists import Signer
+from wagate.api.operations import PREFIX, Call, Operation, Reply
+from wagate.api.routing import Table
+from wagate.backends.database import UnstorableValue
+from wagate.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, WagateError
+from wagate.gateway import Gateway
+from wagate.model import ids
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, bodies.Receive, Send], Awaitable[None]]
+Observe = Callable[[str, int, float], None]
+"""Told of every answer: the operation's id (empty for an unknown path), the status, the seconds it took."""
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_CLOSE = (b"connection", b"close")
+_JSON = (b"content-type", b"application/json")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NO_STORE = (b"cache-control", b"no-store")
+_ALLOW_HEADERS = "Authorization, Content-Type, X-Api-Key, Idempotency-Key, X-Request-Id, Last-Event-ID, Prefer"
+_EXPOSE_HEADERS = b"X-Request-Id, Retry-After"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiOptions:
+    """The operator's choices about the API. Times in seconds.
+
+    `checks` are asked by `/readyz`: each returns when its part works and raises when it does not. `metrics` prints the
+    metrics; without `metrics_token` they are not shown here.
+    """
+
+    sandbox: bool = True
+    cors_origins: tuple[str, ...] = ()
+    body_timeout: float = 30.0
+    checks: Mapping[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+    metrics: Callable[[], bytes] | None = None
+    metrics_token: str | None = None
+    observe: Observe | None = None
+
+
+def build(gw: Gateway, *, operations: Iterable[Operation], signer: Signer, options: ApiOptions) -> App:
+    """The app over `operations`, the open pages included.
+
+    Raises:
+        ValueError: two operations claim one method and path, or one id.
+    """
+    present = [operation for operation in operations if options.sandbox or not operation.sandbox]
+    if len({operation.id for operation in present}) != len(present):
+        raise ValueError("two operations have one id")
+    api = _Api(gw, signer, options)
+    for operation in present:
+        api.add(PREFIX + operation.path, operation)
+    for path, page in pages.pages(present, checks=options.checks, metrics=options.metrics, token=options.metrics_token):
+        api.add(path, page)
+    return api
+
+
+class _Ready:
+    """An operation with all that can be made ready beforehand."""
+
+    __slots__ = ("body", "names", "operation", "query")
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.names = operation.names
+        self.body = bodies.BodyReader(operation)
+        self.query = bodies.QueryReader(operation.query)
+
+
+class _Exchange:
+    """One request on its way to its answer. `unread`: a body was announced and not read to its end."""
+
+    __slots__ = ("headers", "operation", "receive", "request_id", "scope", "send", "unread")
+
+    def __init__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        # Names are lower case by ASGI's word.
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.operation: Operation | None = None
+        self.unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
+        given = self.headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            self.request_id = given.decode("ascii")
+        else:
+            self.request_id = ids.request_id()
+
+    def length(self) -> int | None:
+        """The announced length of the body in bytes; None when it comes in chunks."""
+        if b"transfer-encoding" in self.headers:
+            return None
+        return int(self.headers.get(b"content-length", b"0"))
+
+
+class _Api:
+    def __init__(self, gw: Gateway, signer: Signer, options: ApiOptions) -> None:
+        self._gw = gw
+        self._signer = signer
+        self._options = options
+        self._table: Table[_Ready] = Table()
+        self._origins = frozenset(origin.encode("latin-1") for origin in options.cors_origins)
+
+    def add(self, path: str, operation: Operation) -> None:
+        """Mount an operation under its full path."""
+        self._table.add(operation.method, path, _Ready(operation))
+
+    async def __call__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            return
+        started = perf_counter()
+        exchange = _Exchange(scope, receive, send)
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        try:
+            reply = await self._answer(exchange)
+        except WagateError as error:
+            reply = answers.of_error(error)
+        except UnstorableValue:
+            reply = answers.of_error(BadRequest("a text holds characters that cannot be stored"))
+        except bodies.ClientGone:
+            return
+        except Exception as defect:
+            reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
+        status = await self._give(exchange, reply)
+        if self._options.observe is not None:
+            name = exchange.operation.id if exchange.operation else ""
+            self._options.observe(name, status, perf_counter() - started)
+
+    async def _answer(self, exchange: _Exchange) -> Reply:
+        scope = exchange.scope
+        found = self._table.find(scope["raw_path"])
+        if found is None:
+            raise NotFound("there is nothing at this path")
+        place, values = found
+        ready = place.get(scope["method"])
+        if ready is None:
+            if scope["method"] == "OPTIONS" and self._preflight(exchange):
+                return Reply(status=204, headers=_preflight_headers(place.allow))
+            raise MethodNotAllowed(allow=place.allow)
+        operation = exchange.operation = ready.operation
+        call = Call(operation, self._gw, self._signer)
+        call.headers, call.request_id = exchange.headers, exchange.request_id
+        if operation.capability:
+            call.caller = await auth.identify(self._gw, exchange.headers)
+            if operation.capability.isdisjoint(call.caller.capabilities):
+                raise Forbidden(f"this needs the capability {' or '.join(sorted(operation.capability))}")
+        if None in values:
+            raise NotFound
+        call.path = dict(zip(ready.names, values, strict=True))  # type: ignore[arg-type]
+        if operation.find is not None:
+            call.found = await operation.find(call)
+        call.query = ready.query.decode(scope["query_string"])
+        if not ready.body.ignored:
+            call.body = await self._body(exchange, ready)
+        return answers.of_result(await operation.run(call), operation)
+
+    async def _body(self, exchange: _Exchange, ready: _Ready) -> Any:
+        raw = b""
+        if exchange.unread:
+            limit = ready.operation.max_body
+            length = exchange.length()
+            if length is not None and length > limit:
+                raise bodies.too_large(limit)
+            raw = await bodies.read(exchange.receive, limit, timeout=self._options.body_timeout)
+            exchange.unread = False
+        return ready.body.decode(raw, exchange.headers.get(b"content-type"))
+
+    async def _give(self, exchange: _Exchange, reply: Reply) -> int:
+        """Send the answer; returns the status that went out."""
+        try:
+            body = answers.as_bytes(reply)
+        except Exception as defect:
+            reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
+            body = answers.as_bytes(reply)
+        headers = self._headers(exchange, reply, len(body))
+        if exchange.scope["method"] == "HEAD":
+            body = b""
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+        if exchange.unread:
+            small = _small(exchange)
+            if not (small and await bodies.drain(exchange.receive)):
+                headers.append(_CLOSE)
+                if not small:
+                    # Answer first, so that who is still sending can see why, then read a little of it and close.
+                    await exchange.send(start)
+                    await exchange.send({"type": "http.response.body", "body": body, "more_body": True})
+                    await bodies.drain(exchange.receive)
+                    await exchange.send({"type": "http.response.body", "body": b""})
+                    return reply.status
+        await exchange.send(start)
+        await exchange.send({"type": "http.response.body", "body": body})
+        return reply.status
+
+    def _headers(self, exchange: _Exchange, reply: Reply, length: int) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", exchange.request_id.encode("ascii")), _NOSNIFF]
+        if reply.body is not None:
+            json = reply.media_type == "application/json"
+            headers.append(_JSON if json else (b"content-type", reply.media_type.encode("latin-1")))
+        if reply.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % length))
+        if reply.headers:
+            headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+        if "cache-control" not in reply.headers:
+            headers.append(_NO_STORE)
+        if self._origins:
+            headers.append((b"vary", b"Origin"))
+            origin = exchange.headers.get(b"origin")
+            if origin in self._origins:
+                headers.append((b"access-control-allow-origin", origin))
+                headers.append((b"access-control-expose-headers", _EXPOSE_HEADERS))
+        return headers
+
+    def _preflight(self, exchange: _Exchange) -> bool:
+        return exchange.headers.get(b"origin") in self._origins and (
+            b"access-control-request-method" in exchange.headers
+        )
+
+
+def _small(exchange: _Exchange) -> bool:
+    """Whether the body can be read out of the way, so that the connection can be kept.
+
+    Reading would make the server say "100 Continue" to a client that waits for it: such a body is never asked for.
+    """
+    length = exchange.length()
+    return length is not None and length <= bodies.DRAIN_BYTES and b"expect" not in exchange.headers
+
+
+def _preflight_headers(allow: str) -> dict[str, str]:
+    return {
+        "access-control-allow-methods": allow,
+        "access-control-allow-headers": _ALLOW_HEADERS,
+        "access-control-max-age": "600",
+    }

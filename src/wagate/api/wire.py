@@ -1,0 +1,98 @@
+"""HTTP on the socket: the server's own parser, with an end to what a stranger may send before a request begins.
+
+The server takes request lines and headers of any size and waits for them forever. Here a head may take 64 KiB and 30
+seconds, and what is no HTTP at all is told so in the body that every other error has. Named in bootstrap as the
+server's protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from wagate.api import answers
+from wagate.api.operations import KIB, Reply
+from wagate.errors import BadRequest
+
+HEAD_BYTES = 64 * KIB
+HEAD_SECONDS = 30.0
+_TOO_LARGE = 431
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. `HEAD_BYTES` may be exceeded by what one read brings."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected: it has `HEAD_SECONDS` to say what it wants."""
+        super().connection_made(transport)
+        # The server's own log of requests would hold paths, and paths hold phone numbers.
+        self.access_log = False
+        self._in_head = False
+        self._began = False
+        self._head = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._start_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection ended."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and count what belongs to a head that is not complete yet."""
+        self._began = False
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        if self._late is None:
+            self._start_waiting()
+        # A read that began this head may hold the end of the request before: it does not count.
+        if not self._began:
+            self._head += len(data)
+            if self._head > HEAD_BYTES:
+                self._refuse(_TOO_LARGE, "the request's line and headers are larger than 64 KiB")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head = self._began = True
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete; the app takes over."""
+        self._in_head = False
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP."""
+        self._refuse(400, "the request is not valid HTTP")
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        self._stop_waiting()
+        body = answers.as_bytes(Reply(body=answers.error_body(BadRequest(sentence, errors=[sentence], fields=[]))))
+        lines = [
+            STATUS_LINE[status],
+            b"content-type: application/json\r\n",
+            b"content-length: %d\r\n" % len(body),
+            b"x-request-id: req_%s\r\n" % secrets.token_hex(12).encode(),
+            b"connection: close\r\n\r\n",
+            body,
+        ]
+        self.transport.write(b"".join(lines))
+        self.transport.close()
+
+    def _start_waiting(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        if not self.transport.is_closing():
+            self.transport.close()

@@ -1,0 +1,247 @@
+"""The one place where parts meet: settings in, running roles out, stopped in reverse order.
+
+Called by cli and testing. Nothing else names an adapter or an engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from wagate import telemetry
+from wagate.api import app as api
+from wagate.api import chats, events, groups, messages, sandbox, sessions
+from wagate.api.lists import Signer, derive
+from wagate.api.operations import Operation
+from wagate.backends.address import sqlite_path
+from wagate.backends.broker import LocalBroker
+from wagate.backends.records import DatabaseStore
+from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
+from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
+from wagate.bootstrap.storage import (
+    database_backup,
+    database_restore,
+    database_revision,
+    database_upgrade,
+    open_database,
+    open_gateway,
+    rules,
+)
+from wagate.clock import Clock, ManualClock, SystemClock
+from wagate.config import Settings
+from wagate.engines import base
+from wagate.engines.sandbox.engine import SandboxEngine
+from wagate.gateway import Gateway, keys, organizations, outbox
+from wagate.gateway import sessions as session_rows
+from wagate.model.organizations import CAPABILITIES, CreateKey
+from wagate.workers import janitor
+from wagate.workers.supervisor import Supervisor
+
+__all__ = [
+    "OPERATIONS",
+    "CannotStart",
+    "Running",
+    "database_backup",
+    "database_restore",
+    "database_revision",
+    "database_upgrade",
+    "open_gateway",
+    "openapi_document",
+    "running",
+    "serve",
+    "version",
+]
+
+log = structlog.get_logger(__name__)
+
+OPERATIONS: list[Operation] = [
+    *sessions.OPERATIONS,
+    *messages.OPERATIONS,
+    *chats.OPERATIONS,
+    *groups.OPERATIONS,
+    *events.OPERATIONS,
+    *sandbox.OPERATIONS,
+]
+"""Every operation that this version has."""
+
+_STANDING_SECONDS = 5.0
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A gateway that serves. `demo_key` is set only when this start made it."""
+
+    gw: Gateway
+    url: str
+    engines: dict[str, base.Engine]
+    demo_key: str | None
+    stop: Callable[[], None]
+
+
+def version() -> str:
+    """This version of the program."""
+    return importlib.metadata.version("wagate")
+
+
+async def serve(settings: Settings, *, announce: Callable[[Running], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is called once it listens."""
+    telemetry.setup(level=settings.log_level, format=settings.log_format)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopped.set)
+    async with running(settings, on_stop=stopped.set) as gateway:
+        log.info("serving", url=gateway.url, node=settings.node_id, version=version())
+        if announce is not None:
+            announce(gateway)
+        await stopped.wait()
+        log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings, *, clock: Clock | None = None, on_stop: Callable[[], None] = lambda: None
+) -> AsyncIterator[Running]:
+    """A whole gateway, listening, for as long as the context lasts.
+
+    Raises:
+        CannotStart: these settings, or what the data directory holds, do not allow it.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        gw, key = await _foundation(settings, stack, clock=clock)
+        engines = _engines(settings, gw)
+        for engine in engines.values():
+            stack.push_async_callback(engine.close)
+        demo_key = await _first_start(settings, gw)
+        _refuse_open_demo(settings)
+        await _refuse_manual_clock(settings, gw)
+        await _work(stack, gw, engines, alone=sqlite_path(settings.database_url) is not None)
+        metrics = telemetry.Metrics(version=version())
+        await _watch(stack, gw, metrics)
+        app = _app(settings, gw, key, metrics)
+        listener = listen(settings.host, settings.port)
+        await serve_http(stack, app, listener, gw, on_stop=on_stop)
+        if settings.metrics_port:
+            # The registry's own small server, in a thread: it answers while the gateway is busy.
+            await serve_metrics(stack, metrics, settings.metrics_port)
+        yield Running(gw=gw, url=url_of(listener), engines=engines, demo_key=demo_key, stop=on_stop)
+
+
+async def _foundation(
+    settings: Settings, stack: contextlib.AsyncExitStack, *, clock: Clock | None
+) -> tuple[Gateway, bytes]:
+    make_private(settings.data_dir)
+    db = await open_database(settings, exclusive=True)
+    stack.push_async_callback(db.close)
+    if await database_upgrade(settings):
+        log.info("the database's schema was brought up to date")
+    broker = LocalBroker()
+    stack.push_async_callback(broker.close)
+    if clock is None:
+        clock = ManualClock() if settings.clock == "manual" else SystemClock()
+    return Gateway(db=db, broker=broker, clock=clock, rules=rules(settings)), secret(settings)
+
+
+def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
+    if not settings.sandbox:
+        return {}
+
+    def store_for(scope: str) -> base.Store:
+        return DatabaseStore(gw.db, engine="sandbox", scope=scope)
+
+    return {"sandbox": SandboxEngine(store_for, gw.clock, seed=str(settings.sandbox_seed))}
+
+
+async def _work(stack: contextlib.AsyncExitStack, gw: Gateway, engines: dict[str, base.Engine], *, alone: bool) -> None:
+    supervisor = Supervisor(gw, engines)
+    await supervisor.start(alone=alone)
+    stack.push_async_callback(supervisor.close)
+    _task(stack, supervisor.run(), "supervisor")
+    _task(stack, janitor.run(gw, engines), "janitor")
+
+
+async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemetry.Metrics) -> None:
+    """Keep what the gauges show: the page itself must never wait for the database."""
+    latest: list[telemetry.Standing | None] = [None]
+
+    async def look() -> None:
+        while True:
+            try:
+                latest[0] = telemetry.Standing(
+                    sessions=await session_rows.count_by_status(gw), outbox_depth=await outbox.depth(gw)
+                )
+            except Exception:
+                latest[0] = None
+            await asyncio.sleep(_STANDING_SECONDS)
+
+    metrics.watch(lambda: latest[0])
+    _task(stack, look(), "metrics")
+
+
+def _app(settings: Settings, gw: Gateway, key: bytes, metrics: telemetry.Metrics) -> api.App:
+    options = api.ApiOptions(
+        sandbox=settings.sandbox,
+        cors_origins=settings.cors_origins,
+        checks={"database": lambda: gw.db.one("SELECT 1")},
+        metrics=metrics.render,
+        metrics_token=settings.metrics_token or None,
+        observe=metrics.request,
+    )
+    return api.build(gw, operations=OPERATIONS, signer=Signer(derive(key, "cursors")), options=options)
+
+
+def _task(stack: contextlib.AsyncExitStack, work: Any, name: str) -> None:
+    task = asyncio.create_task(work, name=name)
+
+    def over(done: asyncio.Task[Any]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            log.critical("a part of the gateway failed", part=name, exc_info=done.exception())
+
+    task.add_done_callback(over)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def openapi_document(yaml: bool, *, with_sandbox: bool = True) -> bytes:
+    """The OpenAPI document, without a server."""
+    from wagate.api import openapi
+
+    present = [operation for operation in OPERATIONS if with_sandbox or not operation.sandbox]
+    return openapi.as_yaml(present) if yaml else openapi.as_json(present)
+
+
+async def _first_start(settings: Settings, gw: Gateway) -> str | None:
+    """On an empty database with the sandbox on: the organization `demo` and a key for it."""
+    if not settings.sandbox or await organizations.all_of_them(gw):
+        return None
+    demo = await organizations.create(gw, "demo")
+    key = await keys.create(gw, demo.id, CreateKey(name="demo", permissions=list(CAPABILITIES)))
+    write_private(settings.demo_key_file, key.secret + "\n")
+    return key.secret
+
+
+def _refuse_open_demo(settings: Settings) -> None:
+    if not settings.is_local and settings.demo_key_file.exists():
+        raise CannotStart(
+            f"WAGATE_HOST={settings.host} can be reached by others, and the demo key exists with all permissions: "
+            f"revoke it (`wagate keys list`, `wagate keys revoke ID`), delete {settings.demo_key_file}, start again."
+        )
+
+
+async def _refuse_manual_clock(settings: Settings, gw: Gateway) -> None:
+    if settings.clock == "manual" and await session_rows.other_engines(gw, "sandbox"):
+        raise CannotStart(
+            "WAGATE_CLOCK=manual stops the time, and there are sessions of a real network here: use another "
+            "WAGATE_DATA_DIR, or WAGATE_CLOCK=system."
+        )

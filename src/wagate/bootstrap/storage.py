@@ -1,0 +1,100 @@
+"""This machine's data: opened for the gateway, for short commands beside it, and for maintenance.
+
+Called by the package itself and by cli. Adapters of the database are named here only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+from wagate.backends import migrate, migrations
+from wagate.backends.address import sqlite_path
+from wagate.backends.broker import LocalBroker
+from wagate.backends.database import Database
+from wagate.backends.sqlite import SqliteDatabase
+from wagate.bootstrap.files import CannotStart, make_private
+from wagate.clock import SystemClock
+from wagate.config import Settings
+from wagate.engines.sandbox.engine import SandboxEngine
+from wagate.gateway import EngineFacts, Gateway, Rules
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """The gateway's rules on this machine's data, for a short command beside a running server. Runs nothing.
+
+    Raises:
+        CannotStart: there is no database yet, or it is not of this version.
+    """
+    path = sqlite_path(settings.database_url)
+    if path is not None and not Path(path).exists():
+        raise CannotStart(f"There is no database at {path} yet: start the gateway once, or run `wagate db upgrade`.")
+    if not migrate.is_current(await migrate.current_revision(settings.database_url)):
+        raise CannotStart("The database's schema is not this version's: run `wagate db upgrade`.")
+    db = await open_database(settings, exclusive=False)
+    try:
+        yield Gateway(db=db, broker=LocalBroker(), clock=SystemClock(), rules=rules(settings))
+    finally:
+        await db.close()
+
+
+async def database_upgrade(settings: Settings) -> bool:
+    """Bring the database to this version's schema; whether there was anything to do."""
+    make_private(settings.data_dir)
+    return await migrate.ensure_schema(settings.database_url)
+
+
+async def database_revision(settings: Settings) -> tuple[str | None, str]:
+    """The database's schema and this version's."""
+    return await migrate.current_revision(settings.database_url), migrations.HEAD
+
+
+async def database_backup(settings: Settings, target: Path) -> None:
+    """Write a whole copy of the database while the gateway may run."""
+    from wagate.backends import maintenance
+
+    await maintenance.backup(settings.database_url, target)
+
+
+async def database_restore(settings: Settings, source: Path) -> None:
+    """Put a backup in the database's place; no gateway may run."""
+    from wagate.backends import maintenance
+
+    await maintenance.restore(settings.database_url, source)
+
+
+async def open_database(settings: Settings, *, exclusive: bool) -> Database:
+    """The database that the settings name. `exclusive`: this process serves it, and no other may."""
+    path = sqlite_path(settings.database_url)
+    if path is not None:
+        return await SqliteDatabase.open(path, exclusive=exclusive)
+    # Loaded only where it is used: the driver costs 6 MB and 40 ms.
+    from wagate.backends.postgres import PostgresDatabase
+
+    return cast(Database, await PostgresDatabase.open(settings.database_url))
+
+
+def rules(settings: Settings) -> Rules:
+    """The operator's choices as the gateway knows them."""
+    facts: dict[str, EngineFacts] = {}
+    if settings.sandbox:
+        facts["sandbox"] = EngineFacts(
+            name="sandbox",
+            contents=SandboxEngine.contents,
+            actions=frozenset(action.__name__ for action in SandboxEngine.actions),
+            chooses_wire_id=SandboxEngine.promises.chooses_wire_id,
+            hosts_networks=True,
+        )
+    return Rules(
+        node=settings.node_id,
+        default_engine=settings.engine,
+        send_timeout=settings.send_timeout,
+        rate_per_min=settings.default_rate_per_min,
+        rate_per_hour=settings.default_rate_per_hour,
+        auto_read=settings.auto_read,
+        event_days=settings.event_days,
+        engines=facts,
+    )

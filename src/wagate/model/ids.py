@@ -1,0 +1,37 @@
+"""Ids that clients see: a prefix for the kind, and a ULID.
+
+The library that parses ULIDs takes 12 µs to write one, and a send writes seven of them; this takes 2.
+"""
+
+from __future__ import annotations
+
+import random
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_random_bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits
+
+
+def ulid(ms: int, low: int) -> str:
+    """The ULID of a time (epoch milliseconds, 48 bits) and 80 bits more: 26 characters that sort as the numbers do."""
+    number = ms << 80 | low
+    text = ""
+    for _ in range(13):
+        text = _PAIRS[number & 1023] + text
+        number >>= 10
+    return text
+
+
+def mint(prefix: str, ms: int) -> str:
+    """A new id of this time. Unique, but no secret: who must not see a row is kept from it by its organization."""
+    return f"{prefix}_{ulid(ms, _random_bits(80))}"
+
+
+def wire_id() -> str:
+    """A message id for the network, of the form that linked devices choose."""
+    return f"3EB0{_random_bits(72):018X}"
+
+
+def request_id() -> str:
+    """An id for a request that brought none."""
+    return f"req_{_random_bits(96):024x}"

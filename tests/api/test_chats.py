@@ -1,0 +1,139 @@
+"""Chats over HTTP: listed in order, found by either address, read back in stable pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.gateways import exactly, invalid, refused, text
+from wagate import testing
+from wagate.testing import SandboxGateway
+
+CHAT = "id sessionId jid type unreadCount archived pinned"
+
+
+@pytest.fixture(scope="module")
+def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
+    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def here(wagate: SandboxGateway) -> Iterator[str]:
+    """The path of a working session of its own."""
+    session = wagate.linked()["id"]
+    yield f"/sessions/{session}"
+    wagate.ask("DELETE", f"/sessions/{session}")
+
+
+def paged(wagate: SandboxGateway, path: str, limit: int, field: str) -> list[Any]:
+    seen: list[Any] = []
+    query = f"?limit={limit}"
+    while query:
+        page = wagate.get(path + query)
+        assert len(page["data"]) <= limit
+        assert page["data"] or not seen
+        seen += [each[field] for each in page["data"]]
+        query = f"?limit={limit}&cursor={page['nextCursor']}" if page["nextCursor"] else ""
+    return seen
+
+
+def number(wagate: SandboxGateway, here: str) -> str:
+    digits: str = wagate.get(here)["phoneNumber"]
+    return digits
+
+
+def say(wagate: SandboxGateway, here: str, sender: str, words: str = "hi") -> str:
+    said = wagate.post("/sandbox/messages", text(number(wagate, here), words, **{"from": sender}))["waMessageId"]
+    wagate.until(lambda: wagate.ask("GET", f"{here}/messages/{said}").status == 200)
+    return str(said)
+
+
+def test_there_are_no_chats_without_a_message(wagate: SandboxGateway, here: str) -> None:
+    assert wagate.get(f"{here}/chats") == {"data": [], "nextCursor": ""}
+    wagate.post(f"{here}/groups", {"name": "silent", "participants": ["9990000002"]})
+    assert wagate.get(f"{here}/chats")["data"] == []
+
+
+@pytest.mark.parametrize("cid", ["9990000099", "9990000099@s.whatsapp.net", "123@lid", "120363000000000000@g.us"])
+def test_an_unknown_chat_is_404(wagate: SandboxGateway, here: str, cid: str) -> None:
+    for below in ("", "/messages"):
+        answer = wagate.ask("GET", f"{here}/chats/{cid}{below}")
+        if cid != "123@lid":
+            refused(answer, 404, "not_found")
+        assert answer.status in (400, 404)
+
+
+@pytest.mark.parametrize("cid", ["x", "%20", "1", "9990000002@nowhere", "%2B"])
+def test_what_is_no_chats_address_is_400(wagate: SandboxGateway, here: str, cid: str) -> None:
+    invalid(wagate.ask("GET", f"{here}/chats/{cid}"), "cid")
+    invalid(wagate.ask("GET", f"{here}/chats/{cid}/messages"), "cid")
+
+
+def test_an_incoming_message_makes_an_unread_chat(wagate: SandboxGateway, here: str) -> None:
+    say(wagate, here, "9990000061")
+    say(wagate, here, "9990000061")
+    (chat,) = wagate.get(f"{here}/chats")["data"]
+    exactly(chat, CHAT + " lastMessageAt name", "aliases")
+    assert (chat["jid"], chat["type"], chat["unreadCount"]) == ("9990000061@s.whatsapp.net", "dm", 2)
+    assert (chat["archived"], chat["pinned"]) == (False, False)
+    assert isinstance(chat["id"], int)
+    sent = wagate.post(f"{here}/messages", text("9990000062"))
+    newest = wagate.get(f"{here}/chats")["data"][0]
+    exactly(newest, CHAT + " lastMessageAt", "aliases name")
+    assert (newest["jid"], newest["unreadCount"]) == ("9990000062@s.whatsapp.net", 0)
+    assert newest["lastMessageAt"] == sent["timestamp"]
+
+
+def test_a_chat_is_found_by_either_address_raw_and_encoded(wagate: SandboxGateway, here: str) -> None:
+    said = say(wagate, here, "9990000063")
+    lid = wagate.get(f"{here}/messages/{said}")["senderLid"]
+    (chat,) = wagate.get(f"{here}/chats")["data"]
+    for cid in (
+        "9990000063", "%2B999%20000-0063", "9990000063@s.whatsapp.net", "9990000063%40s.whatsapp.net",
+        "9990000063@c.us", lid, lid.replace("@", "%40"),
+    ):  # fmt: skip
+        assert wagate.get(f"{here}/chats/{cid}") == chat
+        assert [each["waMessageId"] for each in wagate.get(f"{here}/chats/{cid}/messages")["data"]] == [said]
+
+
+def test_chats_page_from_newest_to_oldest(wagate: SandboxGateway, here: str) -> None:
+    people = [f"99900001{i:02}" for i in range(9)]
+    for person in people:
+        wagate.post(f"{here}/messages", text(person))
+    wanted = [f"{person}@s.whatsapp.net" for person in reversed(people)]
+    for limit in (1, 2, 4, 9, 200):
+        assert paged(wagate, f"{here}/chats", limit, "jid") == wanted
+    first = wagate.get(f"{here}/chats?limit=4")
+    # A chat that rises to the top while one pages is neither shown twice nor makes another vanish.
+    wagate.post(f"{here}/messages", text(people[7]))
+    rest = wagate.get(f"{here}/chats?limit=200&cursor={first['nextCursor']}")["data"]
+    assert [each["jid"] for each in rest] == wanted[4:]
+    invalid(wagate.ask("GET", f"{here}/chats?limit=many"), "limit")
+    invalid(wagate.ask("GET", f"{here}/chats?cursor=forged"), "cursor")
+
+
+def test_messages_page_from_newest_to_oldest_and_stay_in_place(wagate: SandboxGateway, here: str) -> None:
+    sent = [wagate.post(f"{here}/messages", text("9990000064", str(i)))["waMessageId"] for i in range(9)]
+    where = f"{here}/chats/9990000064/messages"
+    for limit in (1, 2, 4, 9, 200):
+        assert paged(wagate, where, limit, "waMessageId") == sent[::-1]
+    first = wagate.get(f"{where}?limit=4")
+    wagate.post(f"{here}/messages", text("9990000064", "newer"))
+    rest = wagate.get(f"{where}?limit=200&cursor={first['nextCursor']}")["data"]
+    assert [each["waMessageId"] for each in rest] == sent[4::-1]
+
+
+def test_a_groups_chat_is_called_like_the_group(wagate: SandboxGateway, here: str) -> None:
+    group = wagate.post(f"{here}/groups", {"name": "talk", "participants": ["9990000065"]})["groupJid"]
+    wagate.post(f"{here}/messages", text(group))
+    chat = wagate.get(f"{here}/chats/{group}")
+    exactly(chat, CHAT + " lastMessageAt name")
+    assert (chat["type"], chat["name"]) == ("group", "talk")
+    said = wagate.post("/sandbox/messages", text(group, "me too", **{"from": "9990000065"}))["waMessageId"]
+    wagate.until(lambda: len(wagate.get(f"{here}/chats/{group}/messages")["data"]) == 2)
+    newest = wagate.get(f"{here}/chats/{group}/messages")["data"][0]
+    assert (newest["waMessageId"], newest["senderJid"]) == (said, "9990000065@s.whatsapp.net")
+    assert wagate.get(f"{here}/chats/{group}")["unreadCount"] == 1
