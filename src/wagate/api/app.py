@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from wagate.api import answers, auth, bodies, pages
-from wagate.api.lists import Signer
+from wagate.api.cursors import Signer
 from wagate.api.operations import PREFIX, Call, Operation, Reply
 from wagate.api.routing import Table
 from wagate.backends.database import UnstorableValue

@@ -10,17 +10,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from wagate.api.cursors import Signer
 from wagate.errors import WagateError
 from wagate.gateway import Gateway
 from wagate.model import Ask
 from wagate.model.organizations import Caller
-
-if TYPE_CHECKING:
-    from wagate.api.lists import Signer
 
 PREFIX = "/api/v1"
 RESERVED = frozenset(

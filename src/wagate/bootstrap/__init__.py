@@ -18,7 +18,7 @@ import structlog
 from wagate import telemetry
 from wagate.api import app as api
 from wagate.api import chats, events, groups, messages, sandbox, sessions
-from wagate.api.lists import Signer, derive
+from wagate.api.cursors import Signer, derive
 from wagate.api.operations import Operation
 from wagate.backends.address import sqlite_path
 from wagate.backends.broker import LocalBroker
@@ -170,18 +170,27 @@ async def _work(stack: contextlib.AsyncExitStack, gw: Gateway, engines: dict[str
 async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemetry.Metrics) -> None:
     """Keep what the gauges show: the page itself must never wait for the database."""
     latest: list[telemetry.Standing | None] = [None]
+    lag = [0]
+
+    def behind(payload: bytes) -> None:
+        lag[0] = max(lag[0], int(payload))
 
     async def look() -> None:
         while True:
             try:
                 latest[0] = telemetry.Standing(
-                    sessions=await session_rows.count_by_status(gw), outbox_depth=await outbox.depth(gw)
+                    sessions=await session_rows.count_by_status(gw),
+                    outbox_depth=await outbox.depth(gw),
+                    event_log_lag=lag[0] / 1000,
                 )
             except Exception:
                 latest[0] = None
+            lag[0] = 0
             await asyncio.sleep(_STANDING_SECONDS)
 
     metrics.watch(lambda: latest[0])
+    stack.callback(gw.broker.subscribe("events.lag", behind))
+    stack.callback(gw.broker.subscribe("sends", lambda outcome: metrics.send(outcome.decode())))
     _task(stack, look(), "metrics")
 
 

@@ -81,7 +81,7 @@ def facets(content: Content) -> Facets:
             poll = Poll(
                 name=content.name,
                 options=content.options,
-                selectable_count=content.selectable_count,
+                selectable_count=1 if content.selectable_count is None else content.selectable_count,
                 end_time=UNSET if content.poll_end_time is None else content.poll_end_time,
                 hide_votes=UNSET if content.poll_hide_votes is None else content.poll_hide_votes,
             )
@@ -141,12 +141,13 @@ def said(content: Content, *, sender: Person, **fields: Any) -> MessageSaid:
 def _poll(send: PollContent) -> PollContent:
     if len(set(send.options)) != len(send.options):
         raise BadRequest.field("options", "holds the same option twice")
-    if send.selectable_count > len(send.options):
+    choices = 1 if send.selectable_count is None else send.selectable_count
+    if choices > len(send.options):
         raise BadRequest.field("selectableCount", "is more than there are options")
     return PollContent(
         name=send.name,
         options=send.options,
-        selectable_count=send.selectable_count,
+        selectable_count=choices,
         poll_end_time=send.poll_end_time,
         poll_hide_votes=send.poll_hide_votes,
     )

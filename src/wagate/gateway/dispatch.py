@@ -50,6 +50,7 @@ SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND
 _SETTLE = """
 UPDATE outbox SET status = :status, settled_at = :now, timestamp = :timestamp, wire_id = :wire_id, error = :error
 WHERE organization_id = :organization_id AND id = :id AND status IN ('queued', 'pending', :also)
+  AND EXISTS (SELECT 1 FROM sessions WHERE organization_id = :organization_id AND id = :session_id AND epoch = :epoch)
 """
 NEXT = """
 UPDATE outbox SET ready = 1 WHERE organization_id = :organization_id AND position = (
@@ -122,31 +123,44 @@ async def requeue(gw: Gateway, held: Held, *, under_way: list[str], resend: bool
             await settle(gw, held, outbox.entry(row), NoAnswer())
 
 
-async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateError) -> None:
-    """Write what became of an entry; nothing if a receipt has proved it already.
+async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateError) -> bool:
+    """Write what became of an entry, unless a receipt has proved it already; whether another one is ready now.
 
     Raises:
         LeaseLost: the session is another's; the entry is theirs to finish.
     """
 
-    async def work(tx: Tx) -> None:
+    async def work(tx: Tx) -> bool:
         now = gw.clock.now()
-        await leases.fence(tx, held)
-        facts = await settled(tx, held, now, entry, outcome)
-        await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
+        changed = await settled(tx, held, now, entry, outcome)
+        if not changed.facts:
+            # Either a receipt was quicker, or the lease is another's.
+            await leases.fence(tx, held)
+        await events.record(tx, now, held.organization_id, session_id=held.id, facts=changed.facts)
+        return changed.more
 
-    await gw.db.write(work)
+    more = await gw.db.write(work)
     tell(gw, held.organization_id, held.id, entry.id)
+    gw.broker.publish("sends", _verdict(outcome)[0].encode())
+    return more
 
 
-async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | WagateError) -> list[Fact]:
+class Settled(Shape, frozen=True, kw_only=True):
+    """What settling did: the facts to record (none: nothing was left to settle), and whether another is ready now."""
+
+    facts: list[Fact] = []
+    more: bool = False
+
+
+async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | WagateError) -> Settled:
     """As `settle`, within the caller's transaction; the caller records the facts."""
     status, error = _verdict(outcome)
     timestamp = outcome.timestamp if isinstance(outcome, Ack) else now
     wire_id = outcome.wire_id if isinstance(outcome, Ack) else entry.wire_id
     changed = await tx.run(
         _SETTLE,
-        organization_id=held.organization_id,
+        **place(held),
+        epoch=held.epoch,
         id=entry.id,
         status=status,
         now=now,
@@ -157,8 +171,8 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
         also="uncertain" if status != "uncertain" else "pending",
     )
     if not changed:
-        return []
-    await tx.run(NEXT, **place(held), chat=entry.chat)
+        return Settled()
+    more = await tx.run(NEXT, **place(held), chat=entry.chat) > 0
     facts: list[Fact] = []
     if wire_id is not None:
         own = messages.OwnSend(
@@ -172,7 +186,7 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
         await messages.store_own(tx, held, now, own)
         if status == "sent":
             facts.append(("message.from_me", messages.said_by_me(held, own)))
-    return [*facts, status_fact(entry, status, wire_id, timestamp, error)]
+    return Settled(facts=[*facts, status_fact(entry, status, wire_id, timestamp, error)], more=more)
 
 
 async def waiting(gw: Gateway) -> list[str]:
@@ -185,7 +199,7 @@ async def prove(tx: Tx, held: Held, now: int, *, chat: str, wire_id: str) -> lis
     row = await tx.one(_BY_WIRE_ID, **place(held), wire_id=wire_id, chat=chat)
     if row is None:
         return []
-    return await settled(tx, held, now, outbox.entry(row), Ack(wire_id=wire_id, timestamp=now))
+    return (await settled(tx, held, now, outbox.entry(row), Ack(wire_id=wire_id, timestamp=now))).facts
 
 
 class Decided(WagateError):
@@ -213,8 +227,8 @@ def _verdict(outcome: Ack | WagateError) -> tuple[Literal["sent", "failed", "unc
 
 async def _dispatched(tx: Tx, held: Held, now: int, rows: list[Row]) -> list[Entry]:
     claimed = sorted(((outbox.entry(row), row[12]) for row in rows), key=lambda pair: pair[0].position)
-    # A repeat after a lost line is no news: its message was pending already.
-    new = [entry for entry, attempts in claimed if attempts == 1 and entry.wire_id is not None]
+    # Who waits for the answer needs no news of the way there; and a repeat after a lost line was pending already.
+    new = [entry for entry, attempts in claimed if attempts == 1 and entry.mode == "async"]
     facts = [status_fact(entry, "pending", entry.wire_id, now, None) for entry in new]
     await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
     return [entry for entry, _ in claimed]

@@ -135,7 +135,7 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
 
 
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
-    """As `read`; while there is nothing, wait up to `wait` seconds for something. A process that stops waits no more."""
+    """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops."""
     grown, closing = asyncio.Event(), asyncio.Event()
 
     def close(_: bytes) -> None:
@@ -151,6 +151,7 @@ async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) 
             found, cursor = await read(gw, caller, wish)
             left = deadline - asyncio.get_running_loop().time()
             if found or left <= 0 or closing.is_set():
+                _tell_lag(gw, found)
                 return found, cursor
             if cursor:
                 wish = msgspec.structs.replace(wish, after=cursor)
@@ -194,3 +195,9 @@ async def _check_kept(gw: Gateway, organization_id: str, after: str) -> None:
     head = await gw.db.one(_LOG, organization_id=organization_id)
     if head is not None and number < head[1]:
         raise CursorExpired(oldest=event_id(head[0], head[1]))
+
+
+def _tell_lag(gw: Gateway, found: list[Event]) -> None:
+    """How old the oldest event is that a reader gets only now, in milliseconds. For the operator's metrics."""
+    age = gw.clock.now() - found[0].timestamp if found else 0
+    gw.broker.publish("events.lag", str(max(age, 0)).encode())

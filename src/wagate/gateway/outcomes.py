@@ -105,8 +105,8 @@ async def by_hand(
             await tx.run(NEXT, **place(held), chat=entry.chat)
             return
         outcome = NoAnswer("cancelled", certain=True) if what == "cancel" else NoAnswer("dismissed")
-        facts = await settled(tx, held, now, entry, Decided(outcome))
-        await events.record(tx, now, caller.organization_id, session_id=session_id, facts=facts)
+        done = await settled(tx, held, now, entry, Decided(outcome))
+        await events.record(tx, now, caller.organization_id, session_id=session_id, facts=done.facts)
 
     await gw.db.write(work)
     tell(gw, caller.organization_id, session_id, outbox_id)
@@ -122,8 +122,8 @@ async def expire_uncertain(gw: Gateway, *, limit: int = 100) -> int:
 
         async def work(tx: Tx, organization_id: str = organization_id, entry: Entry = entry) -> None:
             held, now = await _held(tx, organization_id, entry.session_id), gw.clock.now()
-            facts = await settled(tx, held, now, entry, Decided(NoAnswer("no receipt came within a day")))
-            await events.record(tx, now, organization_id, session_id=entry.session_id, facts=facts)
+            done = await settled(tx, held, now, entry, Decided(NoAnswer("no receipt came within a day")))
+            await events.record(tx, now, organization_id, session_id=entry.session_id, facts=done.facts)
 
         await gw.db.write(work)
         tell(gw, organization_id, entry.session_id, entry.id)
@@ -171,7 +171,7 @@ async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
         facts = (
             [status_fact(present, "failed", present.wire_id, gw.clock.now(), SendError(code="no_answer", certain=True))]
             if certain
-            else await settled(tx, held, gw.clock.now(), present, NoAnswer())
+            else (await settled(tx, held, gw.clock.now(), present, NoAnswer())).facts
         )
         await events.record(tx, gw.clock.now(), caller.organization_id, session_id=entry.session_id, facts=facts)
 

@@ -6,6 +6,7 @@ The library that parses ULIDs takes 12 µs to write one, and a send writes seven
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -14,9 +15,13 @@ _random_bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits
 
 def ulid(ms: int, low: int) -> str:
     """The ULID of a time (epoch milliseconds, 48 bits) and 80 bits more: 26 characters that sort as the numbers do."""
-    number = ms << 80 | low
+    return _digits(ms, 5) + _digits(low >> 40, 4) + _digits(low & 0xFFFFFFFFFF, 4)
+
+
+@lru_cache(maxsize=512)
+def _digits(number: int, pairs: int) -> str:
     text = ""
-    for _ in range(13):
+    for _ in range(pairs):
         text = _PAIRS[number & 1023] + text
         number >>= 10
     return text

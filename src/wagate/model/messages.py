@@ -50,7 +50,9 @@ class PollContent(Ask, frozen=True, kw_only=True, tag_field="type", tag="poll"):
 
     name: Annotated[Line, Meta(min_length=1, max_length=255)]
     options: Annotated[list[Option], Meta(min_length=2, max_length=12, extra_json_schema={"uniqueItems": True})]
-    selectable_count: Annotated[int, Meta(ge=0, le=12)] = 1
+    selectable_count: (
+        Annotated[int, Meta(ge=0, le=12, description="How many may be chosen; 0: any. 1 if absent.")] | None
+    ) = None
     poll_end_time: Millis | None = None
     poll_hide_votes: bool | None = None
 

@@ -39,11 +39,11 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
     )
     for chore in chores:
         while await chore(gw):
-            await asyncio.sleep(0)
+            pass
     for purge in await purges.due(gw):
         engine = engines.get(purge.engine)
         if engine is not None:
             account = base.Account(session_id=purge.session_id, organization_id=purge.organization_id)
             await engine.forget(account)
         while await purges.continue_with(gw, purge):
-            await asyncio.sleep(0)
+            pass

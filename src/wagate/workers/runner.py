@@ -109,7 +109,7 @@ class Runner:
 
     async def _link(self) -> None:
         """Wait for a phone; returns when linked, raises LeaseLost when that is over."""
-        await leases.set_status(self._gw, self.held, "starting")
+        await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
         await self._line.link()
         while self.held.wa_jid is None:
             await self.wake_up.wait()
@@ -139,9 +139,8 @@ class Runner:
         await self._line.connect()
         snapshot = await self._line.snapshot()
         await self._lasting(lambda: inbox.keep(self._gw, self.held, snapshot))
-        await dispatch.requeue(
-            self._gw, self.held, under_way=list(self._sends), resend=self._engine.promises.chooses_wire_id
-        )
+        resend = self._engine.promises.chooses_wire_id
+        await self._lasting(lambda: dispatch.requeue(self._gw, self.held, under_way=list(self._sends), resend=resend))
         await self._lasting(lambda: leases.set_status(self._gw, self.held, "working"))
         self._online = True
         self.wake()
@@ -189,18 +188,25 @@ class Runner:
             self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
 
     async def _send(self, entry: Entry) -> None:
+        more = False
         try:
-            outcome = await self._answer(entry)
+            outcome = await self._lasting(lambda: self._answer(entry))
             if outcome is not None:
-                await self._lasting(lambda: dispatch.settle(self._gw, self.held, entry, outcome))
+                more = await self._lasting(lambda: dispatch.settle(self._gw, self.held, entry, outcome))
         except LeaseLost:
             self._lose()
         finally:
+            full = len(self._sends) >= IN_FLIGHT
             self._sends.pop(entry.id, None)
-            self.wake()
+            if more or full:
+                self.wake()
 
     async def _answer(self, entry: Entry) -> Ack | WagateError | None:
-        """What the network said; None when the line broke, so that the entry goes out again."""
+        """What the network said; None when the line broke, so that the entry goes out again.
+
+        Raises:
+            StorageUnavailable: nothing was said; the same wire id may go out again.
+        """
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
         try:
             async with asyncio.timeout(self._gw.rules.send_timeout):
@@ -209,6 +215,12 @@ class Runner:
             return NoAnswer()
         except base.ConnectionLost:
             return None if self._engine.promises.chooses_wire_id else NoAnswer()
+        except StorageUnavailable:
+            # What the engine keeps could not be written: that is no answer of the network's. The same wire id goes
+            # out again when it can.
+            if self._engine.promises.chooses_wire_id:
+                raise
+            return NoAnswer()
         except WagateError as error:
             return error
 
@@ -239,7 +251,7 @@ class Runner:
     async def _about_the_line(self, report: base.Report) -> None:
         match report:
             case base.QrShown():
-                await leases.show_qr(self._gw, self.held, report.code, report.expires_at)
+                await self._lasting(lambda: leases.show_qr(self._gw, self.held, report.code, report.expires_at))
             case base.LinkTimedOut():
                 await self._end(base.Ended(status="failed", reason="qr_timeout"))
             case base.Linked():
@@ -251,7 +263,7 @@ class Runner:
 
     async def _linked(self, report: base.Linked) -> None:
         phone = jid.user(report.pairing.jid)
-        await leases.linked(self._gw, self.held, report.pairing, phone_number=phone)
+        await self._lasting(lambda: leases.linked(self._gw, self.held, report.pairing, phone_number=phone))
         lid = report.pairing.lid or None
         self.held = msgspec.structs.replace(self.held, wanted="run", wa_jid=report.pairing.jid, wa_lid=lid)
         self._lose()

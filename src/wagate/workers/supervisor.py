@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import cast
 
 import msgspec
@@ -102,13 +103,13 @@ class Supervisor:
             return
         await self._stop(id)
         if mine:
-            await leases.release(self._gw, runner.held)
+            await _lasting(lambda: leases.release(self._gw, runner.held))
 
     async def _acquire(self) -> None:
         while True:
             networks, sessions = await leases.acquire(self._gw, limit=_BATCH)
             for organization_id in networks:
-                await self._hold_network(organization_id)
+                await _lasting(partial(self._hold_network, organization_id))
             for held in sessions:
                 await self._start(held)
             if len(sessions) < _BATCH and not networks:
@@ -142,8 +143,7 @@ class Supervisor:
         if failed:
             # A defect must not spin: the lease runs on for a moment before somebody tries again.
             await asyncio.sleep(1)
-        with contextlib.suppress(WagateError):
-            await leases.release(self._gw, held)
+        await _lasting(lambda: leases.release(self._gw, held))
 
     async def _stop(self, id: str) -> None:
         _, task = self._runners.pop(id)
@@ -193,3 +193,12 @@ class Supervisor:
             if facts.hosts_networks:
                 return cast(base.NetworkHost, self._engines[name])
         raise LookupError("no engine here hosts networks")
+
+
+async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it, and while the database cannot be written, try again: a lease that nobody serves would never be free."""
+    while True:
+        try:
+            return await work()
+        except StorageUnavailable:
+            await asyncio.sleep(0.5)
