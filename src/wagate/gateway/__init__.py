@@ -12,6 +12,7 @@ from typing import Any
 from wagate.backends.broker import Broker
 from wagate.backends.database import Database
 from wagate.clock import Clock
+from wagate.errors import UnsupportedByEngine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,16 @@ class Rules:
     lease_seconds: float = 30.0
     poll_seconds: float = 2.0
     engines: dict[str, EngineFacts] = field(default_factory=dict)
+
+    def engine(self, name: str) -> EngineFacts:
+        """What is known of an engine.
+
+        Raises:
+            UnsupportedByEngine: it is switched off here.
+        """
+        if name not in self.engines:
+            raise UnsupportedByEngine("the session's engine is switched off here")
+        return self.engines[name]
 
 
 @dataclass(frozen=True, slots=True)

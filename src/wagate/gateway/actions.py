@@ -89,7 +89,7 @@ def encode_error(error: WireError) -> bytes:
 
 
 def _must_perform(gw: Gateway, session: Session, action: Action) -> None:
-    if type(action).__name__ not in gw.rules.engines[session.engine].actions:
+    if type(action).__name__ not in gw.rules.engine(session.engine).actions:
         raise UnsupportedByEngine
 
 

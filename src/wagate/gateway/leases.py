@@ -21,13 +21,14 @@ from wagate.model.events import AuthCode, AuthQr, SessionStatus
 from wagate.model.sessions import Pairing, Reason, Session, Status
 
 HELD = "id, organization_id, engine, epoch, wanted, wa_jid, wa_lid, auto_read"
-_FREE = "(holder IS NULL OR lease_until < :now OR lease_until > :beyond)"
+_FREE = "(holder IS NULL OR lease_until < :now OR (lease_until > :beyond AND holder <> :node))"
 _ACQUIRE = f"""
 -- any organization: a worker serves all of them
 UPDATE sessions SET holder = :node, gateway_id = :node, epoch = epoch + 1, lease_until = :until,
   wanted = CASE WHEN wanted = 'restart' THEN 'run' ELSE wanted END
 WHERE id IN (
-  SELECT id FROM sessions WHERE wanted <> 'none' AND {_FREE} AND (engine NOT IN ({{each:hosting}})
+  SELECT id FROM sessions WHERE wanted <> 'none' AND engine IN ({{each:engines}}) AND {_FREE}
+    AND (engine NOT IN ({{each:hosting}})
     OR organization_id IN (SELECT organization_id FROM networks WHERE holder = :node AND lease_until >= :now))
   ORDER BY id LIMIT :limit {{skip_locked}})
 RETURNING {HELD}
@@ -138,18 +139,23 @@ def _terms(gw: Gateway) -> dict[str, Any]:
     return {"node": gw.rules.node, "now": now, "until": now + span, "beyond": now + 2 * span}
 
 
-def _hosting(gw: Gateway) -> str:
-    return msgspec.json.encode([e.name for e in gw.rules.engines.values() if e.hosts_networks]).decode()
+def _engines(gw: Gateway, *, hosting: bool = False) -> str:
+    return msgspec.json.encode([e.name for e in gw.rules.engines.values() if e.hosts_networks or not hosting]).decode()
 
 
 async def acquire(gw: Gateway, *, limit: int) -> tuple[list[str], list[Held]]:
-    """Take what nobody holds: the organizations whose networks are now ours, and sessions that are wanted."""
+    """Take what nobody holds: the organizations whose networks are now ours, and sessions that are wanted.
+
+    What an engine serves that is switched off here is left alone.
+    """
+    hosts = any(engine.hosts_networks for engine in gw.rules.engines.values())
 
     async def work(tx: Tx) -> tuple[list[Row], list[Row]]:
-        terms = _terms(gw)
-        await tx.run(_NETWORKS_NEEDED, hosting=_hosting(gw))
-        networks = await tx.all(_ACQUIRE_NETWORKS, **terms)
-        return networks, await tx.all(_ACQUIRE, **terms, limit=limit, hosting=_hosting(gw))
+        terms, hosting, networks = _terms(gw), _engines(gw, hosting=True), list[Row]()
+        if hosts:
+            await tx.run(_NETWORKS_NEEDED, hosting=hosting)
+            networks = await tx.all(_ACQUIRE_NETWORKS, **terms)
+        return networks, await tx.all(_ACQUIRE, **terms, limit=limit, engines=_engines(gw), hosting=hosting)
 
     networks, rows = await gw.db.write(work)
     return [row[0] for row in networks], [held(row) for row in rows]

@@ -165,9 +165,9 @@ async def get(gw: Gateway, caller: Caller, session_id: str, wire_id: str, *, cha
         NotFound: none is stored.
     """
     await sessions.require(gw.db, caller, session_id)
-    row = await gw.db.one(
-        _GET, organization_id=caller.organization_id, session_id=session_id, wire_id=wire_id, chat=chat or ""
-    )
+    here = {"organization_id": caller.organization_id, "session_id": session_id}
+    where = "" if chat is None else await contacts.resolve(gw.db, caller.organization_id, session_id, chat)
+    row = await gw.db.one(_GET, **here, wire_id=wire_id, chat=where)
     if row is None:
         raise NotFound("message not found")
     return _message(row)

@@ -103,7 +103,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             known = await _known(tx, gw, caller, offer)
             if known is not None:
                 return known
-        facts = gw.rules.engines[session.engine]
+        facts = gw.rules.engine(session.engine)
         _must_be_able(session, offer)
         if contents.kind(offer.content) not in facts.contents:
             raise UnsupportedByEngine

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from wagate.engines import base
-from wagate.errors import StorageUnavailable
-from wagate.gateway import Gateway, events, outbox, outcomes, purges
+from wagate.errors import Unavailable, WagateError
+from wagate.gateway import Gateway, events, leases, outbox, outcomes, purges
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +24,8 @@ async def run(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
     while True:
         try:
             await once(gw, engines)
-        except StorageUnavailable:
-            log.warning("database cannot be written; cleaning up later")
+        except WagateError as error:
+            log.warning("cleaning up later", why=error.message)
         # The system's time, whatever clock the gateway shows: a turned clock is followed within one round.
         await asyncio.sleep(_EVERY_SECONDS)
 
@@ -41,9 +41,19 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
         while await chore(gw):
             pass
     for purge in await purges.due(gw):
-        engine = engines.get(purge.engine)
-        if engine is not None:
-            account = base.Account(session_id=purge.session_id, organization_id=purge.organization_id)
-            await engine.forget(account)
+        if not await _forgotten(gw, engines.get(purge.engine), purge):
+            continue
         while await purges.continue_with(gw, purge):
             pass
+
+
+async def _forgotten(gw: Gateway, engine: base.Engine | None, purge: purges.Purge) -> bool:
+    """Have the engine remove the session's keys; False: its network is not at hand, so this is for a later round."""
+    if engine is None:
+        return True
+    try:
+        await engine.forget(base.Account(session_id=purge.session_id, organization_id=purge.organization_id))
+    except Unavailable:
+        await leases.need_network(gw, purge.organization_id)
+        return False
+    return True

@@ -238,6 +238,13 @@ class Runner:
 
     async def _sink(self, reports: Sequence[base.Report]) -> None:
         """Commit what the engine reports; returns when it is committed."""
+        try:
+            await self._take(reports)
+        except LeaseLost:
+            self._lose()
+            raise
+
+    async def _take(self, reports: Sequence[base.Report]) -> None:
         said = [r for r in reports if isinstance(r, inbox.STORED)]
         if said:
             unread = await self._lasting(lambda: inbox.take(self._gw, self.held, said))

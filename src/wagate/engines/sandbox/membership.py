@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from wagate.engines.base import Report
@@ -166,7 +167,7 @@ def _created(group: Group) -> CreatedGroup:
     return CreatedGroup(
         group_jid=group.jid,
         subject=group.subject,
-        description=group.description,
+        description=group.description or UNSET,
         owner_jid=jid_of(group.owner),
         participants=len(group.members),
         is_announce=group.announce,
