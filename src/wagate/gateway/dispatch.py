@@ -17,14 +17,10 @@ from wagate.errors import NoAnswer, WagateError
 from wagate.gateway import Gateway, budgets, events, leases, messages, outbox, sessions
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held, LeaseLost
-from wagate.gateway.outbox import Entry
+from wagate.gateway.outbox import Entry, status_fact
 from wagate.model import Shape
-from wagate.model.events import MessageStatusChanged
 from wagate.model.messages import Ack, SendError
 from wagate.model.organizations import Caller
-
-IN_FLIGHT = 16
-"""How many sends of a session may be under way at once."""
 
 _HOLD = """
 SELECT rate_per_min, rate_per_hour FROM sessions
@@ -41,11 +37,11 @@ RETURNING {outbox.COLUMNS}, attempts
 _CLAIM_PAID = _CLAIM.replace("AND ready = 1", "AND ready = 1 AND budgeted_at IS NOT NULL")
 _REQUEUE = """
 UPDATE outbox SET status = 'queued' WHERE organization_id = :organization_id AND session_id = :session_id
-  AND status = 'pending' AND NOT id IN ({each:under_way})
+  AND settled_at IS NULL AND status = 'pending' AND NOT id IN ({each:under_way})
 """
 _PENDING = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-  AND status = 'pending'
+  AND settled_at IS NULL AND status = 'pending'
 """
 _SETTLE = """
 UPDATE outbox SET status = :status, settled_at = :now, timestamp = :timestamp, wire_id = :wire_id, error = :error
@@ -62,10 +58,14 @@ SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND
   AND wire_id = :wire_id AND chat_jid = :chat AND status IN ('pending', 'uncertain')
 """
 
+_TAKE_UP = f"""
+SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND id = :id AND session_id = :session_id
+  AND status = 'pending' AND epoch = :epoch
+"""
 _WAITING = """
 -- any organization: a worker serves all of them
 SELECT DISTINCT o.session_id FROM outbox o JOIN sessions s ON s.id = o.session_id
-WHERE o.status = 'queued' AND o.ready = 1 AND s.holder = :node AND s.status = 'working'
+WHERE o.settled_at IS NULL AND (o.ready = 1 OR o.status = 'pending') AND s.holder = :node AND s.status = 'working'
 """
 
 
@@ -189,6 +189,18 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
     return Settled(facts=[*facts, status_fact(entry, status, wire_id, timestamp, error)], more=more)
 
 
+async def taken_up(gw: Gateway, held: Held, outbox_id: str) -> Entry | None:
+    """An entry that was claimed for this holder when it was accepted; None: it is not this holder's to send (now)."""
+    row = await gw.db.one(_TAKE_UP, **place(held), id=outbox_id, epoch=held.epoch)
+    return None if row is None else outbox.entry(row)
+
+
+async def claimed_before(gw: Gateway, held: Held) -> list[Entry]:
+    """Every entry that is claimed for this holder and unanswered: the hint for one of them may have been lost."""
+    rows = await gw.db.all(_PENDING + " AND epoch = :epoch", **place(held), epoch=held.epoch)
+    return [outbox.entry(row) for row in rows]
+
+
 async def waiting(gw: Gateway) -> list[str]:
     """The sessions that have something to claim, so that a lost hint costs seconds and no more."""
     return [row[0] for row in await gw.db.all(_WAITING, node=gw.rules.node)]
@@ -232,25 +244,6 @@ async def _dispatched(tx: Tx, held: Held, now: int, rows: list[Row]) -> list[Ent
     facts = [status_fact(entry, "pending", entry.wire_id, now, None) for entry in new]
     await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
     return [entry for entry, _ in claimed]
-
-
-def status_fact(
-    entry: Entry,
-    status: Literal["pending", "sent", "failed", "uncertain"],
-    wire_id: str | None,
-    timestamp: int,
-    error: SendError | None,
-) -> Fact:
-    """The fact that an entry's message stands so now."""
-    changed = MessageStatusChanged(
-        chat_jid=entry.chat,
-        message_ids=[] if wire_id is None else [wire_id],
-        status=status,
-        timestamp=timestamp,
-        outbox_id=entry.id,
-        error=UNSET if error is None else error,
-    )
-    return "message.status", changed
 
 
 def place(held: Held) -> dict[str, Any]:

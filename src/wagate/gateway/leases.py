@@ -68,6 +68,11 @@ _REAP = """
 -- any organization: this worker starts anew and holds nothing yet
 UPDATE sessions SET holder = NULL, lease_until = 0 WHERE holder = :node OR :everyone = 1
 """
+_CUT_OFF = """
+-- any organization: what this worker held is connected no more
+UPDATE sessions SET status = 'starting', qr_code = NULL, qr_expires_at = NULL, updated_at = :now
+WHERE status IN ('working', 'scan_qr_code') AND (holder = :node OR :everyone = 1) RETURNING organization_id, id
+"""
 _REAP_NETWORKS = """
 -- any organization: this worker starts anew and holds nothing yet
 UPDATE networks SET holder = NULL, lease_until = 0 WHERE holder = :node OR :everyone = 1
@@ -91,6 +96,11 @@ WHERE organization_id = :organization_id AND id = :id AND epoch = :epoch AND wan
 
 _FENCE = """
 SELECT auto_read FROM sessions WHERE organization_id = :organization_id AND id = :id AND epoch = :epoch {for_update}
+"""
+
+_AT_WORK = """
+SELECT epoch FROM sessions
+WHERE organization_id = :organization_id AND id = :id AND status = 'working' AND wanted = 'run' AND holder IS NOT NULL
 """
 
 
@@ -199,9 +209,15 @@ async def release(gw: Gateway, mine: Held) -> None:
 
 
 async def reap(gw: Gateway, *, everyone: bool) -> None:
-    """At a worker's start: its own old leases are void. `everyone`: the database serves one worker only."""
+    """At a worker's start and end: its leases are void, and what they connected is told to be starting again.
+
+    `everyone`: the database serves one worker only.
+    """
 
     async def work(tx: Tx) -> None:
+        now, starting = gw.clock.now(), ("session.status", _status_payload("starting", None))
+        for organization_id, id in await tx.all(_CUT_OFF, node=gw.rules.node, everyone=int(everyone), now=now):
+            await events.record(tx, now, organization_id, session_id=id, facts=[starting])
         await tx.run(_REAP, node=gw.rules.node, everyone=int(everyone))
         await tx.run(_REAP_NETWORKS, node=gw.rules.node, everyone=int(everyone))
 
@@ -218,6 +234,12 @@ async def fence(tx: Tx, held: Held) -> bool:
     if row is None:
         raise LeaseLost
     return bool(row[0] == 1)
+
+
+async def epoch_at_work(tx: Tx, organization_id: str, session_id: str) -> int | None:
+    """The epoch of the worker that holds a working session, or None: nobody would send for it now."""
+    row = await tx.one(_AT_WORK, organization_id=organization_id, id=session_id)
+    return None if row is None else int(row[0])
 
 
 async def set_status(

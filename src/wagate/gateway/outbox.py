@@ -2,7 +2,9 @@
 
 A row is written once for each organization and idempotency key, and leaves only by `settle`. The session's lease is the
 lock on its rows: only the runner that holds it may claim, and `settle` checks the lease's epoch. In a chat, entries go
-out one after the other in the order of their acceptance: only the first unsettled one is `ready`.
+out one after the other in the order of their acceptance: only the first unsettled one is `ready`. One that has its turn
+at once, at a session that works and has room, is claimed for the lease's holder in the transaction that accepts it:
+that saves a commit, and the caller half of the wait for the disk.
 Called by api/messages (accept, wait, the outbox rows) and workers/runner (claim, settle).
 """
 
@@ -15,11 +17,16 @@ from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected, UnsupportedByEngine
-from wagate.gateway import Gateway, Window, budgets, contacts, contents, sessions
+from wagate.gateway import Gateway, Window, budgets, contacts, contents, events, leases, sessions
+from wagate.gateway.events import Fact
 from wagate.model import Millis, Shape, ids
+from wagate.model.events import MessageStatusChanged
 from wagate.model.messages import Content, MessageStatus, SendError, SendResult
 from wagate.model.organizations import Caller
 from wagate.model.sessions import Session
+
+IN_FLIGHT = 16
+"""How many sends of a session may be under way at once."""
 
 KEY_MS = 86_400_000
 """How long an idempotency key is kept, in milliseconds."""
@@ -34,12 +41,18 @@ _FREE_KEY = """
 UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
 """
 _INSERT = """
-INSERT INTO outbox (id, organization_id, session_id, chat_jid, mode, status, ready, content, wire_id, idempotency_key,
-  body_digest, created_at, budgeted_at)
-SELECT :id, :organization_id, :session_id, :chat, :mode, 'queued',
-  CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-    AND chat_jid = :chat AND settled_at IS NULL) THEN 0 ELSE 1 END,
-  :content, :wire_id, :key, :digest, :now, :budgeted_at
+INSERT INTO outbox (id, organization_id, session_id, chat_jid, mode, status, ready, epoch, dispatched_at, attempts,
+  content, wire_id, idempotency_key, body_digest, created_at, budgeted_at)
+SELECT :id, :organization_id, :session_id, :chat, :mode, CASE WHEN own.now = 1 THEN 'pending' ELSE 'queued' END,
+  own.first, CASE WHEN own.now = 1 THEN CAST(:epoch AS BIGINT) END, CASE WHEN own.now = 1 THEN CAST(:now AS BIGINT) END,
+  own.now, :content, :wire_id, :key, :digest, CAST(:now AS BIGINT), :budgeted_at
+FROM (SELECT chat.first AS first,
+    CASE WHEN chat.first = 1 AND :epoch > 0 AND room.taken < :most THEN 1 ELSE 0 END AS now
+  FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+      AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL) THEN 0 ELSE 1 END AS first) chat,
+    (SELECT COUNT(*) AS taken FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+      AND session_id = :session_id AND settled_at IS NULL LIMIT :most) open) room) own
+RETURNING status
 """
 _GET = f"SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND id = :id"
 _PAGE = f"""
@@ -125,8 +138,13 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             position=0,
             created_at=now,
         )
-        await tx.run(
+        # Where a budget holds sends back, only one that has taken its place in it may go now.
+        free = budgeted or not budgets.limited(session)
+        epoch = await leases.epoch_at_work(tx, caller.organization_id, session_id) if free else None
+        row = await tx.one(
             _INSERT,
+            epoch=epoch or 0,
+            most=IN_FLIGHT,
             id=entry.id,
             organization_id=caller.organization_id,
             session_id=session_id,
@@ -139,12 +157,37 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             now=now,
             budgeted_at=now if budgeted else None,
         )
+        assert row is not None
+        entry = msgspec.structs.replace(entry, status=row[0])
+        if entry.status == "pending" and entry.mode == "async":
+            facts_now = [status_fact(entry, "pending", entry.wire_id, now, None)]
+            await events.record(tx, now, caller.organization_id, session_id=session_id, facts=facts_now)
         return entry
 
     entry = await gw.db.write(work)
     if not entry.replayed:
-        gw.broker.publish(f"outbox.{session_id}")
+        # With an id: it is claimed already, and the holder takes it up without another transaction.
+        gw.broker.publish(f"outbox.{session_id}", entry.id.encode() if entry.status == "pending" else b"")
     return entry
+
+
+def status_fact(
+    entry: Entry,
+    status: Literal["pending", "sent", "failed", "uncertain"],
+    wire_id: str | None,
+    timestamp: int,
+    error: SendError | None,
+) -> Fact:
+    """The fact that an entry's message stands so now."""
+    changed = MessageStatusChanged(
+        chat_jid=entry.chat,
+        message_ids=[] if wire_id is None else [wire_id],
+        status=status,
+        timestamp=timestamp,
+        outbox_id=entry.id,
+        error=UNSET if error is None else error,
+    )
+    return "message.status", changed
 
 
 async def get(gw: Gateway, caller: Caller, session_id: str, outbox_id: str) -> Entry:

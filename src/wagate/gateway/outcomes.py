@@ -15,9 +15,9 @@ from msgspec import UnsetType
 from wagate.backends.database import Tx
 from wagate.errors import BadRequest, Conflict, NoAnswer, Refused, Unavailable, WagateError
 from wagate.gateway import Gateway, events, leases, outbox, sessions
-from wagate.gateway.dispatch import NEXT, Decided, place, settled, status_fact, tell
+from wagate.gateway.dispatch import NEXT, Decided, place, settled, tell
 from wagate.gateway.leases import Held, LeaseLost
-from wagate.gateway.outbox import Entry
+from wagate.gateway.outbox import Entry, status_fact
 from wagate.model.messages import SendError
 from wagate.model.organizations import Caller
 
@@ -59,8 +59,13 @@ async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
     unsubscribe = gw.broker.subscribe(f"outbox.{entry.session_id}.{entry.id}", lambda _: settled_hint.set())
     unsubscribe_stop = gw.broker.subscribe("closing", stop)
     deadline = asyncio.get_running_loop().time() + gw.rules.send_timeout
+    # An entry that was just accepted cannot be settled yet: nothing ran since, so no hint was missed.
+    look = entry.replayed
     try:
         while True:
+            if not look:
+                look = await _heard(settled_hint, min(gw.rules.send_timeout, 1.0))
+                continue
             settled_hint.clear()
             now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
             if now.status not in ("queued", "pending"):
@@ -71,11 +76,17 @@ async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return await _give_up(gw, caller, now)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(settled_hint.wait(), min(left, 1.0))
+            await _heard(settled_hint, min(left, 1.0))
     finally:
         unsubscribe()
         unsubscribe_stop()
+
+
+async def _heard(hint: asyncio.Event, seconds: float) -> bool:
+    """Wait for a hint, or for as long; either way it is time to look."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hint.wait(), seconds)
+    return True
 
 
 def unless_failed(entry: Entry) -> Entry:

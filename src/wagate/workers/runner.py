@@ -18,9 +18,8 @@ import structlog
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
 from wagate.gateway import Gateway, actions, dispatch, leases
-from wagate.gateway.dispatch import IN_FLIGHT
 from wagate.gateway.leases import Held, LeaseLost
-from wagate.gateway.outbox import Entry
+from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
 from wagate.model.actions import SessionAction
 from wagate.model.messages import Ack, Outgoing
@@ -84,6 +83,32 @@ class Runner:
         """There may be something to claim."""
         self.wake_up.set()
 
+    async def look_again(self) -> None:
+        """Take up what was claimed for this runner while the hint was lost, and look at the outbox."""
+        if self._online:
+            for entry in await dispatch.claimed_before(self._gw, self.held):
+                self._dispatch(entry)
+        self.wake()
+
+    def _hear(self, payload: bytes) -> None:
+        """Something was accepted; with an id it is claimed for us already."""
+        if payload and self._online:
+            task = asyncio.ensure_future(self._take_up(payload.decode()))
+            self._sends[payload.decode()] = task
+        else:
+            self.wake()
+
+    async def _take_up(self, id: str) -> None:
+        entry = await dispatch.taken_up(self._gw, self.held, id)
+        if entry is None:
+            self._sends.pop(id, None)
+            return
+        await self._send(entry)
+
+    def _dispatch(self, entry: Entry) -> None:
+        if entry.id not in self._sends:
+            self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
+
     async def _open(self) -> None:
         account = base.Account(
             session_id=self.held.id,
@@ -94,7 +119,7 @@ class Runner:
         self._connection = await self._engine.open(account, self._sink)
         subject = f"runner.{self.held.id}"
         self._stops.append(self._gw.broker.respond(subject, self._perform))
-        self._stops.append(self._gw.broker.subscribe(f"outbox.{self.held.id}", lambda _: self.wake()))
+        self._stops.append(self._gw.broker.subscribe(f"outbox.{self.held.id}", self._hear))
         self._gw.broker.publish(f"{subject}.here")
 
     async def _close(self) -> None:
@@ -143,7 +168,7 @@ class Runner:
         await self._lasting(lambda: dispatch.requeue(self._gw, self.held, under_way=list(self._sends), resend=resend))
         await self._lasting(lambda: leases.set_status(self._gw, self.held, "working"))
         self._online = True
-        self.wake()
+        await self.look_again()
 
     async def _offline(self) -> None:
         if self._online:
@@ -185,7 +210,7 @@ class Runner:
             return
         self._again = claimed.again_at
         for entry in claimed.entries:
-            self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
+            self._dispatch(entry)
 
     async def _send(self, entry: Entry) -> None:
         more = False

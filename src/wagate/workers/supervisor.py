@@ -74,7 +74,9 @@ class Supervisor:
         await asyncio.gather(*(self._stop(one.id) for one in held))
         for organization_id, stop in self._networks.items():
             stop()
-            await self._host().release(organization_id)
+            # A network is left as after a crash where the database cannot be written: the next life takes it up.
+            with contextlib.suppress(WagateError):
+                await self._host().release(organization_id)
         self._networks.clear()
         with contextlib.suppress(WagateError):
             await leases.reap(self._gw, everyone=False)
@@ -164,7 +166,7 @@ class Supervisor:
     async def _wake_waiting(self) -> None:
         for id in await dispatch.waiting(self._gw):
             if id in self._runners:
-                self._runners[id][0].wake()
+                await self._runners[id][0].look_again()
 
     async def _hold_network(self, organization_id: str) -> None:
         await self._host().host(organization_id)
