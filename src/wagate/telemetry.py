@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from itertools import accumulate
 from platform import python_version
 from traceback import extract_tb
 from types import TracebackType
@@ -20,14 +22,18 @@ from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Info, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.utils import floatToGoString
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 HIDDEN = "…"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Up to how many seconds a request falls into which slot of the histogram."""
 
 _SAID = re.compile(
     "body|caption|contents?|description|message_text|name|options|payload|push_name|subject|text|vcard"
@@ -229,30 +235,16 @@ class Metrics:
 
     def __init__(self, *, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._requests = Counter(
-            "wagate_requests", "Requests answered.", ("operation", "status"), registry=self.registry
-        )
-        self._seconds = Histogram(
-            "wagate_request_seconds",
-            "From the request's first byte to the answer's last.",
-            ("operation",),
-            registry=self.registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-        )
+        self._requests = _Requests()
+        self.registry.register(self._requests)
         self._sends = Counter("wagate_sends", "Sends settled, by outcome.", ("outcome",), registry=self.registry)
         build = Info("wagate_build", "Which version runs, on which Python.", registry=self.registry)
         build.info({"version": version, "python": python_version()})
         ProcessCollector(registry=self.registry)
-        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, operation: str, status: int, seconds: float) -> None:
         """One request was answered."""
-        found = self._counted.get((operation, status))
-        if found is None:
-            found = (self._requests.labels(operation, str(status)), self._seconds.labels(operation))
-            self._counted[operation, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        self._requests.count(operation, status, seconds)
 
     def send(self, outcome: str, count: int = 1) -> None:
         """Sends were settled as `sent`, `failed` or `uncertain`."""
@@ -265,6 +257,49 @@ class Metrics:
     def render(self) -> bytes:
         """The page, of type `METRICS_TYPE`."""
         return generate_latest(self.registry)
+
+
+class _Tally:
+    """The answers of one operation with one status: how many took how long, the last slot open, and all their time."""
+
+    __slots__ = ("seconds", "slots")
+
+    def __init__(self) -> None:
+        self.slots = [0] * (len(_BOUNDS) + 1)
+        self.seconds = 0.0
+
+
+class _Requests:
+    """What every request adds to. The library's own counters lock and compare bound by bound, at each request."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, int], _Tally] = {}
+
+    def count(self, operation: str, status: int, seconds: float) -> None:
+        """Add one. Called by one thread only, the event loop's."""
+        tally = self._tallies.get((operation, status))
+        if tally is None:
+            tally = self._tallies[operation, status] = _Tally()
+        tally.slots[bisect_left(_BOUNDS, seconds)] += 1
+        tally.seconds += seconds
+
+    def collect(self) -> Iterable[Metric]:
+        """The counts as they stand now. Called by the registry, on any thread."""
+        answered = CounterMetricFamily("wagate_requests", "Requests answered.", labels=["operation", "status"])
+        times: dict[str, _Tally] = {}
+        for (operation, status), tally in self._tallies.copy().items():
+            slots, total = tally.slots.copy(), times.setdefault(operation, _Tally())
+            answered.add_metric([operation, str(status)], sum(slots))
+            total.slots = [mine + more for mine, more in zip(total.slots, slots, strict=True)]
+            total.seconds += tally.seconds
+        yield answered
+        took = HistogramMetricFamily(
+            "wagate_request_seconds", "From the request's first byte to the answer's last.", labels=["operation"]
+        )
+        for operation, total in times.items():
+            up_to = zip((*map(floatToGoString, _BOUNDS), "+Inf"), accumulate(total.slots), strict=True)
+            took.add_metric([operation], list(up_to), total.seconds)
+        yield took
 
 
 class _Watch:

@@ -71,7 +71,11 @@ async def send_message(call: Call) -> Reply:
     entry = await outbox.accept(call.gw, call.caller, call.path["session"], offer)
     if mode == "sync":
         return Reply(status=200, body=outbox.result(await outcomes.wait(call.gw, call.caller, entry)))
-    return Reply(status=202, body=outbox.result(outcomes.unless_failed(entry)))
+    result = outbox.result(outcomes.unless_failed(entry))
+    if not entry.replayed:
+        # It may be claimed by the transaction that wrote it down; what becomes of it is told from now on.
+        result = msgspec.structs.replace(result, status="queued")
+    return Reply(status=202, body=result)
 
 
 async def get_message(call: Call) -> Any:

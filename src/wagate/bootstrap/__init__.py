@@ -122,7 +122,8 @@ async def running(
         demo_key = await _first_start(settings, gw)
         _refuse_open_demo(settings)
         await _refuse_manual_clock(settings, gw)
-        await _work(stack, gw, engines, alone=sqlite_path(settings.database_url) is not None)
+        alone = sqlite_path(settings.database_url) is not None
+        await _work(stack, gw, engines, alone=alone, on_stop=on_stop)
         metrics = telemetry.Metrics(version=version())
         await _watch(stack, gw, metrics)
         app = _app(settings, gw, key, metrics)
@@ -159,12 +160,19 @@ def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
     return {"sandbox": SandboxEngine(store_for, gw.clock, seed=str(settings.sandbox_seed))}
 
 
-async def _work(stack: contextlib.AsyncExitStack, gw: Gateway, engines: dict[str, base.Engine], *, alone: bool) -> None:
+async def _work(
+    stack: contextlib.AsyncExitStack,
+    gw: Gateway,
+    engines: dict[str, base.Engine],
+    *,
+    alone: bool,
+    on_stop: Callable[[], None],
+) -> None:
     supervisor = Supervisor(gw, engines)
     await supervisor.start(alone=alone)
     stack.push_async_callback(supervisor.close)
-    _task(stack, supervisor.run(), "supervisor")
-    _task(stack, janitor.run(gw, engines), "janitor")
+    _task(stack, supervisor.run(), "supervisor", on_stop=on_stop)
+    _task(stack, janitor.run(gw, engines), "janitor", on_stop=on_stop)
 
 
 async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemetry.Metrics) -> None:
@@ -206,12 +214,15 @@ def _app(settings: Settings, gw: Gateway, key: bytes, metrics: telemetry.Metrics
     return api.build(gw, operations=OPERATIONS, signer=Signer(derive(key, "cursors")), options=options)
 
 
-def _task(stack: contextlib.AsyncExitStack, work: Any, name: str) -> None:
+def _task(stack: contextlib.AsyncExitStack, work: Any, name: str, *, on_stop: Callable[[], None] | None = None) -> None:
     task = asyncio.create_task(work, name=name)
 
     def over(done: asyncio.Task[Any]) -> None:
         if not done.cancelled() and done.exception() is not None:
             log.critical("a part of the gateway failed", part=name, exc_info=done.exception())
+            # Half a gateway is worse than none: whoever started the process starts it again.
+            if on_stop is not None:
+                on_stop()
 
     task.add_done_callback(over)
 

@@ -43,6 +43,7 @@ _PENDING = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
   AND settled_at IS NULL AND status = 'pending'
 """
+_CLAIMED_BEFORE = _PENDING + " AND epoch = :epoch"
 _SETTLE = """
 UPDATE outbox SET status = :status, settled_at = :now, timestamp = :timestamp, wire_id = :wire_id, error = :error
 WHERE organization_id = :organization_id AND id = :id AND status IN ('queued', 'pending', :also)
@@ -197,7 +198,7 @@ async def taken_up(gw: Gateway, held: Held, outbox_id: str) -> Entry | None:
 
 async def claimed_before(gw: Gateway, held: Held) -> list[Entry]:
     """Every entry that is claimed for this holder and unanswered: the hint for one of them may have been lost."""
-    rows = await gw.db.all(_PENDING + " AND epoch = :epoch", **place(held), epoch=held.epoch)
+    rows = await gw.db.all(_CLAIMED_BEFORE, **place(held), epoch=held.epoch)
     return [outbox.entry(row) for row in rows]
 
 

@@ -168,6 +168,8 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
     if not entry.replayed:
         # With an id: it is claimed already, and the holder takes it up without another transaction.
         gw.broker.publish(f"outbox.{session_id}", entry.id.encode() if entry.status == "pending" else b"")
+        # The caller is told that it was accepted; how far it is by now, the entry and the events tell.
+        entry = msgspec.structs.replace(entry, status="queued")
     return entry
 
 

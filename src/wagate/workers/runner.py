@@ -248,6 +248,10 @@ class Runner:
             return NoAnswer()
         except WagateError as error:
             return error
+        except Exception:
+            # A defect of the engine: nobody knows whether it went out.
+            log.exception("send failed", session=self.held.id, entry=entry.id)
+            return NoAnswer()
 
     async def _perform(self, payload: bytes) -> bytes:
         action = _decode(payload)

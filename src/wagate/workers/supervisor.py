@@ -66,6 +66,10 @@ class Supervisor:
             except StorageUnavailable:
                 log.warning("database cannot be written; leases are not renewed")
                 await asyncio.sleep(0.5)
+            except Exception:
+                # Without this loop no session would ever be looked after again.
+                log.exception("round failed")
+                await asyncio.sleep(1)
 
     async def close(self) -> None:
         """Stop every runner and give back what is held."""
