@@ -167,8 +167,11 @@ def _card(card: Card, path: str) -> Card:
 
     if card.vcard is not None:
         try:
-            name = str(vobject.readOne(card.vcard).fn.value)
+            read = vobject.readOne(card.vcard)
+            name = str(read.fn.value) if read.name == "VCARD" else ""
         except Exception:
+            name = ""
+        if not name:
             raise BadRequest.field(f"{path}.vcard", "is not a vCard with a full name (FN)") from None
         return Card(name=name[:255], vcard=card.vcard)
     if card.name is None or card.phone is None:

@@ -141,28 +141,8 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         # Where a budget holds sends back, only one that has taken its place in it may go now.
         free = budgeted or not budgets.limited(session)
         epoch = await leases.epoch_at_work(tx, caller.organization_id, session_id) if free else None
-        row = await tx.one(
-            _INSERT,
-            epoch=epoch or 0,
-            most=IN_FLIGHT,
-            id=entry.id,
-            organization_id=caller.organization_id,
-            session_id=session_id,
-            chat=entry.chat,
-            mode=entry.mode,
-            content=msgspec.json.encode(entry.content).decode(),
-            wire_id=entry.wire_id,
-            key=offer.key,
-            digest=offer.digest,
-            now=now,
-            budgeted_at=now if budgeted else None,
-        )
-        assert row is not None
-        entry = msgspec.structs.replace(entry, status=row[0])
-        if entry.status == "pending" and entry.mode == "async":
-            facts_now = [status_fact(entry, "pending", entry.wire_id, now, None)]
-            await events.record(tx, now, caller.organization_id, session_id=session_id, facts=facts_now)
-        return entry
+        turn = _Turn(epoch=epoch or 0, budgeted_at=now if budgeted else None)
+        return await _write(tx, caller, entry, offer, turn)
 
     entry = await gw.db.write(work)
     if not entry.replayed:
@@ -170,6 +150,39 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         gw.broker.publish(f"outbox.{session_id}", entry.id.encode() if entry.status == "pending" else b"")
         # The caller is told that it was accepted; how far it is by now, the entry and the events tell.
         entry = msgspec.structs.replace(entry, status="queued")
+    return entry
+
+
+class _Turn(Shape, frozen=True, kw_only=True):
+    """Who may take the entry up at once (an epoch; 0: nobody), and when it took its place in the budget."""
+
+    epoch: int
+    budgeted_at: int | None
+
+
+async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn) -> Entry:
+    """Write the row; the entry with the status that it got."""
+    row = await tx.one(
+        _INSERT,
+        epoch=turn.epoch,
+        most=IN_FLIGHT,
+        id=entry.id,
+        organization_id=caller.organization_id,
+        session_id=entry.session_id,
+        chat=entry.chat,
+        mode=entry.mode,
+        content=msgspec.json.encode(entry.content).decode(),
+        wire_id=entry.wire_id,
+        key=offer.key,
+        digest=offer.digest,
+        now=entry.created_at,
+        budgeted_at=turn.budgeted_at,
+    )
+    assert row is not None
+    entry = msgspec.structs.replace(entry, status=row[0])
+    if entry.status == "pending" and entry.mode == "async":
+        facts = [status_fact(entry, "pending", entry.wire_id, entry.created_at, None)]
+        await events.record(tx, entry.created_at, caller.organization_id, session_id=entry.session_id, facts=facts)
     return entry
 
 
