@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 APT_LINE := apt-get install make python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: .venv bench format fuzz help lint lock run soak test test-fast
+.PHONY: .venv bench docs format fuzz help lint lock run soak test test-fast
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z.][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -46,6 +46,9 @@ lint: .venv/.installed  ## style and types
 format: .venv/.installed  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/.installed  ## write the pages that are printed from the code
+	$(BIN)/python -m tests.docs
 
 fuzz: .venv/.installed  ## the property tests with many more examples
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -m fuzz --timeout 1800

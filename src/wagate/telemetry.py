@@ -235,16 +235,21 @@ class Metrics:
 
     def __init__(self, *, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._requests = _Requests()
-        self.registry.register(self._requests)
+        self._tallies: dict[tuple[str, int], _Tally] = {}
+        self.registry.register(_Requests(self._tallies))
         self._sends = Counter("wagate_sends", "Sends settled, by outcome.", ("outcome",), registry=self.registry)
         build = Info("wagate_build", "Which version runs, on which Python.", registry=self.registry)
         build.info({"version": version, "python": python_version()})
         ProcessCollector(registry=self.registry)
 
     def request(self, operation: str, status: int, seconds: float) -> None:
-        """One request was answered."""
-        self._requests.count(operation, status, seconds)
+        """One request was answered. Called by one thread only, the event loop's."""
+        # At every request: the library's own counters lock, and compare bound by bound.
+        tally = self._tallies.get((operation, status))
+        if tally is None:
+            tally = self._tallies[operation, status] = _Tally()
+        tally.slots[bisect_left(_BOUNDS, seconds)] += 1
+        tally.seconds += seconds
 
     def send(self, outcome: str, count: int = 1) -> None:
         """Sends were settled as `sent`, `failed` or `uncertain`."""
@@ -270,18 +275,8 @@ class _Tally:
 
 
 class _Requests:
-    """What every request adds to. The library's own counters lock and compare bound by bound, at each request."""
-
-    def __init__(self) -> None:
-        self._tallies: dict[tuple[str, int], _Tally] = {}
-
-    def count(self, operation: str, status: int, seconds: float) -> None:
-        """Add one. Called by one thread only, the event loop's."""
-        tally = self._tallies.get((operation, status))
-        if tally is None:
-            tally = self._tallies[operation, status] = _Tally()
-        tally.slots[bisect_left(_BOUNDS, seconds)] += 1
-        tally.seconds += seconds
+    def __init__(self, tallies: dict[tuple[str, int], _Tally]) -> None:
+        self._tallies = tallies
 
     def collect(self) -> Iterable[Metric]:
         """The counts as they stand now. Called by the registry, on any thread."""

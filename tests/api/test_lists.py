@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wagate.api.lists import EVERYTHING, ListQuery, Signer, derive, page, window
+from wagate.api.cursors import Signer, derive
+from wagate.api.lists import EVERYTHING, ListQuery, page, window
 from wagate.api.operations import READ, Call, Operation
 from wagate.errors import BadRequest
 from wagate.model.organizations import Caller

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from wagate.api.app import ApiOptions, build
-from wagate.api.lists import Signer
+from wagate.api.cursors import Signer
 from wagate.api.operations import Operation
 from wagate.api.wire import Protocol
 from wagate.backends.broker import LocalBroker

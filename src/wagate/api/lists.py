@@ -1,4 +1,4 @@
-"""Lists: `limit`, `cursor`, and cursors that cannot be forged.
+"""Lists: `limit` and `cursor`.
 
 A cursor is the position that a gateway's list function returned, with a tag that binds it to the operation and the
 organization it was given to: a changed one, another list's, or another organization's is refused. Called by noun files.

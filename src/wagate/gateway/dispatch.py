@@ -1,8 +1,8 @@
-"""The way out of the outbox: claim → settle, and waiting for it.
+"""The way out of the outbox: claim → settle.
 
 Only the worker that holds a session's lease claims and settles; each statement carries the epoch. What settles an entry
 writes its message, its events and the next entry's turn in one transaction.
-Called by workers/runner (claim, settle, requeue), receipts (prove), api/messages (wait, give_up, by hand).
+Called by workers/runner (claim, take up, settle, requeue), receipts (prove) and outcomes.
 """
 
 from __future__ import annotations
