@@ -202,11 +202,25 @@ async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemet
     _task(stack, look(), "metrics")
 
 
+async def _reach_ourselves(gw: Gateway) -> None:
+    """Ask a question of our own over the broker; raises when no answer comes."""
+
+    async def answer(payload: bytes) -> bytes:
+        return payload
+
+    subject = f"ready.{gw.rules.node}"
+    stop = gw.broker.respond(subject, answer)
+    try:
+        await gw.broker.request(subject, b"", timeout=1)
+    finally:
+        stop()
+
+
 def _app(settings: Settings, gw: Gateway, key: bytes, metrics: telemetry.Metrics) -> api.App:
     options = api.ApiOptions(
         sandbox=settings.sandbox,
         cors_origins=settings.cors_origins,
-        checks={"database": lambda: gw.db.one("SELECT 1")},
+        checks={"database": lambda: gw.db.one("SELECT 1"), "broker": lambda: _reach_ourselves(gw)},
         metrics=metrics.render,
         metrics_token=settings.metrics_token or None,
         observe=metrics.request,
