@@ -1,10 +1,8 @@
-"""What tests need around a running gateway (`wagate.testing`): other organizations, keys, and what an error must look like."""
+"""Around a running gateway (`wagate.testing`): other organizations, keys, accounts, and how an error must look."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import msgspec
 
 from wagate.gateway import keys, organizations
 from wagate.model.organizations import CAPABILITIES, Capability, CreateKey
@@ -61,7 +59,7 @@ def invalid(answer: Answer, path: str | None = None) -> None:
     """A 400 whose first complaint is about `path`."""
     details = refused(answer, 400, "validation_error")
     if path is not None:
-        assert [field["path"] for field in details["fields"]][0] == path, details
+        assert details["fields"][0]["path"] == path, details
 
 
 def exactly(shape: dict[str, Any], always: str, sometimes: str = "") -> None:
@@ -70,13 +68,6 @@ def exactly(shape: dict[str, Any], always: str, sometimes: str = "") -> None:
     assert set(always.split()) <= present, set(always.split()) - present
     assert present <= {*always.split(), *sometimes.split()}, present - {*always.split(), *sometimes.split()}
     assert None not in shape.values(), shape
-
-
-def asked(wagate: SandboxGateway, *attempt: Any, **more: Any) -> Answer:
-    """One request with its body as it stands: text is sent as it is."""
-    method, path, *body = attempt
-    raw = body[0].encode() if body and isinstance(body[0], str) else (body[0] if body else None)
-    return wagate.ask(method, path, raw, **more)
 
 
 def events(wagate: SandboxGateway, *names: str, session: str | None = None, key: str | None = None) -> list[Any]:
@@ -99,6 +90,30 @@ def text(to: str, words: str = "hello", **more: Any) -> dict[str, Any]:
     return {"type": "text", "to": to, "text": words, **more}
 
 
-def raw(value: Any) -> bytes:
-    """JSON as it goes out."""
-    return msgspec.json.encode(value)
+class Account:
+    """A working session and what it asks of its groups."""
+
+    def __init__(self, wagate: SandboxGateway, phone: str) -> None:
+        self.wagate = wagate
+        self.phone = phone
+        self.jid = f"{phone}@s.whatsapp.net"
+        self.session = wagate.linked(phone)["id"]
+        self.groups = f"/sessions/{self.session}/groups"
+
+    def ask(self, method: str, below: str = "", body: Any = None, **headers: str) -> Answer:
+        return self.wagate.ask(method, self.groups + below, body, headers=headers)
+
+    def get(self, below: str = "") -> Any:
+        return self.wagate.get(self.groups + below)
+
+    def made(self, *participants: str, name: str = "group") -> str:
+        group: str = self.wagate.post(self.groups, {"name": name, "participants": list(participants)})["groupJid"]
+        return group
+
+    def roles(self, group: str) -> dict[str, str]:
+        return {each["phoneNumber"]: each["role"] for each in self.get(f"/{group}/members")["data"]}
+
+    def knows(self, group: str) -> str:
+        """Wait until the session has stored the group."""
+        self.wagate.until(lambda: self.ask("GET", f"/{group}").status == 200)
+        return group

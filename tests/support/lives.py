@@ -56,10 +56,10 @@ class Life(SandboxGateway):
         self._signal(signal.SIGKILL)
         self.running_process.wait(10)
 
-    def stop(self) -> tuple[int, float]:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
         """Ask it to end: its exit code, and the seconds that it took."""
         started = time.monotonic()
-        self._signal(signal.SIGTERM)
+        self._signal(number)
         return self.running_process.wait(20), time.monotonic() - started
 
     @property
