@@ -188,6 +188,9 @@ def test_metrics_count_what_happened() -> None:
     for line in (
         'wagate_requests_total{operation="getSession",status="200"} 2.0',
         'wagate_requests_total{operation="getSession",status="404"} 1.0',
+        'wagate_request_seconds_bucket{le="0.0025",operation="getSession"} 0.0',
+        'wagate_request_seconds_bucket{le="0.005",operation="getSession"} 3.0',
+        'wagate_request_seconds_bucket{le="+Inf",operation="getSession"} 3.0',
         'wagate_request_seconds_count{operation="getSession"} 3.0',
         'wagate_sends_total{outcome="sent"} 3.0',
         'wagate_sessions{status="working"} 2.0',

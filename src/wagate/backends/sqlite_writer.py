@@ -78,10 +78,12 @@ def execute(connection: sqlite3.Connection, sql: str, params: dict[str, Any]) ->
 class SqliteTx:
     """One caller's transaction on the writer's connection. After a statement failed, it only fails."""
 
-    __slots__ = ("_connection", "error", "failed")
+    __slots__ = ("_connection", "error", "failed", "ran")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self.ran = False
+        """Whether anything but a query was run, so that there may be something to undo."""
         self.error: Exception | None = None
         self.failed: sqlite3.Error | None = None
         """Set when the storage failed: the whole group is lost, whatever the work makes of its error."""
@@ -102,6 +104,7 @@ class SqliteTx:
 
     async def run(self, sql: str, /, **params: Any) -> int:
         """Execute a statement; the number of rows it changed."""
+        self.ran = True
         try:
             connection = self._open()
             cursor = execute(connection, sql, params)
@@ -314,8 +317,25 @@ class Writer:
         if callers[0].error is not None:
             connection.execute("ROLLBACK")
 
+    def _together(self, connection: sqlite3.Connection, callers: list[Caller]) -> None:
+        """One after the other; a savepoint for each only when somebody fails who has written, which is rare.
+
+        A refusal that comes before the first write leaves nothing to undo. Otherwise the group begins again.
+        """
+        connection.execute("SAVEPOINT group_of_callers")
+        for caller in callers:
+            before = connection.total_changes
+            tx = SqliteTx(connection)
+            caller.perform(tx)
+            if tx.failed is not None:
+                raise tx.failed
+            if caller.error is not None and (tx.ran or connection.total_changes != before):
+                connection.execute("ROLLBACK TO group_of_callers")
+                self._apart(connection, callers)
+                return
+
     @staticmethod
-    def _together(connection: sqlite3.Connection, callers: list[Caller]) -> None:
+    def _apart(connection: sqlite3.Connection, callers: list[Caller]) -> None:
         execute = connection.execute
         for caller in callers:
             execute("SAVEPOINT caller")

@@ -90,8 +90,8 @@ async def _heard(hint: asyncio.Event, seconds: float) -> bool:
 
 
 def unless_failed(entry: Entry) -> Entry:
-    """The entry, or the error that settled it: a repeat under an idempotency key repeats the first outcome."""
-    return entry if entry.status in ("queued", "pending") else _outcome(entry)
+    """The entry as it stands, or the error that it failed with: a repeat under an idempotency key repeats that."""
+    return _outcome(entry) if entry.status == "failed" else entry
 
 
 async def by_hand(

@@ -1,0 +1,254 @@
+"""One life on both databases: linked, sent, received, grouped, counted, expired, deleted. Every statement was run."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateways import events, home, invalid, key, organization, refused, text
+from tests.support.postgres import dsn, execute
+from tests.support.statements import collected
+from wagate import testing
+from wagate.backends import postgres as adapter
+from wagate.clock import ManualClock
+from wagate.gateway import keys, leases, organizations, outbox, sessions
+from wagate.model.messages import TextContent
+from wagate.testing import SandboxGateway
+from wagate.workers import janitor
+
+DAY = 86_400_000
+_numbers = itertools.count(1)
+
+NEVER_ON_THE_SANDBOX = {"dispatch._PENDING", "contacts._DELETE"}
+"""It sends with ids chosen beforehand and always tells both addresses of a person. See test_statements.py for these."""
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def wagate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
+    """A gateway on each of the databases."""
+    settings: dict[str, Any] = {"send_timeout": 0.6}
+    if request.param == "postgres":
+        cluster = request.getfixturevalue("postgres")
+        name = f"journey_{next(_numbers)}"
+        execute(cluster, f"CREATE DATABASE {name}")
+        settings["database_url"] = dsn(cluster.partition("?host=")[2], name)
+    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data", **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def here(wagate: SandboxGateway) -> str:
+    return "/sessions/" + str(wagate.linked("9990000001", autoRead=True)["id"])
+
+
+def later(wagate: SandboxGateway, ms: int) -> Any:
+    """The same gateway with a clock that is so far ahead."""
+    gw = wagate.running.gw
+    return dataclasses.replace(gw, clock=ManualClock(gw.clock.now() + ms))
+
+
+def test_sessions_and_keys(wagate: SandboxGateway, here: str) -> None:
+    assert [each["id"] for each in wagate.get("/sessions?limit=1")["data"]] == [here.rpartition("/")[2]]
+    other = wagate.linked("9990000011")["id"]
+    wagate.ask("PATCH", f"/sessions/{other}", {"label": "other"})
+    wagate.post(f"/sessions/{other}:stop")
+    wagate.post(f"/sessions/{other}:start")
+    wagate.until(lambda: wagate.working(other))
+    wagate.post(f"/sessions/{other}:restart")
+    wagate.until(lambda: wagate.working(other))
+    assert wagate.post(f"/sessions/{other}:logout")["status"] == "logged_out"
+    gw = wagate.running.gw
+    secret = key(wagate)
+    assert wagate.ask("GET", "/sessions", key=secret).status == 200
+    found = wagate.run(keys.of(gw, home(wagate)))[-1]
+    wagate.run(keys.revoke(gw, found.id, organization_id=home(wagate)))
+    refused(wagate.ask("GET", "/sessions", key=secret), 401, "unauthorized")
+    secret = key(wagate)
+    wagate.run(keys.revoke(gw, wagate.run(keys.of(gw, home(wagate)))[-1].id))
+    refused(wagate.ask("GET", "/sessions", key=secret), 401, "unauthorized")
+    assert wagate.run(organizations.find(gw, home(wagate))).name == "demo"
+    assert wagate.run(sessions.count_by_status(gw))["working"] == 1
+    assert wagate.run(sessions.other_engines(gw, "sandbox")) is False
+
+
+def test_a_logout_that_cannot_be_told(wagate: SandboxGateway) -> None:
+    session = wagate.linked("9990000012")["id"]
+    wagate.ask("POST", f"/sandbox/sessions/{session}:drop", {"seconds": 3600})
+    gw = wagate.running.gw
+    caller = wagate.run(keys.authenticate(gw, wagate.key))
+    gone = wagate.run(sessions.logout(gw, caller, session, timeout=0.1))
+    assert (gone.status, gone.status_reason) == ("logged_out", "unlink_unconfirmed")
+
+
+def test_sends_receipts_and_idempotency(wagate: SandboxGateway, here: str) -> None:
+    sent = wagate.post(f"{here}/messages", text("9990000002"))
+    wagate.until(lambda: wagate.get(f"{here}/messages/{sent['waMessageId']}")["status"] == "read")
+    queued = wagate.ask("POST", f"{here}/messages?async=true", text("9990000002"), headers={"idempotency-key": "k"})
+    wagate.until(lambda: wagate.get(f"{here}/outbox/{queued.body['outboxId']}")["status"] == "sent")
+    again = wagate.ask("POST", f"{here}/messages", text("9990000002"), headers={"idempotency-key": "k"})
+    assert (again.status, again.body["replayed"]) == (200, True)
+    refused(wagate.ask("POST", f"{here}/messages", text("9990000003"), headers={"idempotency-key": "k"}), 409)
+    refused(wagate.ask("POST", f"{here}/messages", text("9997000001")), 422)
+    broken = wagate.post(f"{here}/messages?async=true", text("9998000001"))["outboxId"]
+    wagate.until(lambda: wagate.get(f"{here}/outbox/{broken}")["status"] == "sent")
+    wagate.until(lambda: wagate.get(here)["status"] == "working")
+    assert len(wagate.get(f"{here}/outbox?limit=2")["data"]) == 2
+    assert wagate.get(f"{here}/outbox?status=failed")["data"]
+    assert wagate.run(outbox.depth(wagate.running.gw)) == 0
+
+
+def test_no_answer_is_uncertain_proved_retried_dismissed_withdrawn_and_given_up(
+    wagate: SandboxGateway, here: str
+) -> None:
+    lost = [wagate.post(f"{here}/messages?async=true", text(f"999600000{i}")) for i in range(4)]
+    for each in lost:
+        where = f"{here}/outbox/{each['outboxId']}"
+        wagate.until(lambda where=where: wagate.get(where)["status"] == "uncertain")  # type: ignore[misc]
+    wagate.ask("POST", f"/sandbox/messages/{lost[0]['waMessageId']}:read", {"from": "9996000000"})
+    wagate.until(lambda: wagate.get(f"{here}/outbox/{lost[0]['outboxId']}")["status"] == "sent")
+    assert wagate.post(f"{here}/outbox/{lost[1]['outboxId']}:dismiss")["status"] == "failed"
+    wagate.post(f"{here}/outbox/{lost[2]['outboxId']}:retry")
+    wagate.until(lambda: wagate.get(f"{here}/outbox/{lost[2]['outboxId']}")["status"] == "uncertain")
+    held = [wagate.post(f"{here}/messages?async=true", text("9996000009", str(i))) for i in range(2)]
+    assert wagate.ask("DELETE", f"{here}/outbox/{held[1]['outboxId']}").body["status"] == "failed"
+    wagate.post(f"{here}/messages?async=true", text("9996000008"))
+    wagate.post(f"{here}/messages?async=true", text("9996000008"))
+    assert refused(wagate.ask("POST", f"{here}/messages", text("9996000008")), 504)["certain"] is True
+    # Until nothing is under way: the next test counts.
+    wagate.until(lambda: wagate.run(outbox.depth(wagate.running.gw)) == 0)
+
+
+def test_budgets(wagate: SandboxGateway) -> None:
+    where = "/sessions/" + wagate.linked("9990000013", ratePerMin=2, ratePerHour=9)["id"]
+    wagate.post(f"{where}/messages", text("9990000002"))
+    first = wagate.post(f"{where}/messages?async=true", text("9990000002"))
+    wagate.until(lambda: wagate.get(f"{where}/outbox/{first['outboxId']}")["status"] == "sent")
+    refused(wagate.ask("POST", f"{where}/messages", text("9990000002")), 429)
+    waits = wagate.post(f"{where}/messages?async=true", text("9990000002"))
+    assert wagate.get(f"{where}/outbox/{waits['outboxId']}")["status"] == "queued"
+    refused(wagate.ask("POST", f"{where}/messages", text("9990000003")), 429)
+    wagate.ask("PATCH", where, {"ratePerMin": 3})
+    wagate.until(lambda: wagate.get(f"{where}/outbox/{waits['outboxId']}")["status"] == "sent")
+
+
+def test_incoming_chats_and_contacts(wagate: SandboxGateway, here: str) -> None:
+    said = wagate.post("/sandbox/messages", text("9990000001", "hi", **{"from": "9990000021"}))["waMessageId"]
+    wagate.until(lambda: wagate.ask("GET", f"{here}/messages/{said}?chat=9990000021").status == 200)
+    lid = wagate.get(f"{here}/messages/{said}")["senderLid"]
+    assert wagate.get(f"{here}/chats/{lid}") == wagate.get(f"{here}/chats/9990000021")
+    wagate.ask("PATCH", "/sandbox/people/9990000021", {"name": "Zoe"})
+    wagate.until(lambda: events(wagate, "contact.update"))
+    wagate.post("/sandbox/messages", text("9990000001", "hi", **{"from": "9990000021"}))
+    wagate.until(lambda: wagate.get(f"{here}/chats/9990000021").get("name") == "Zoe")
+    wagate.post(f"{here}/messages", text(lid))
+    assert len(wagate.get(f"{here}/chats/9990000021/messages?limit=2")["data"]) == 2
+    page = wagate.get(f"{here}/chats?limit=1")
+    assert wagate.get(f"{here}/chats?limit=1&cursor={page['nextCursor']}")["data"]
+
+
+def test_groups_and_invites(wagate: SandboxGateway, here: str) -> None:
+    group = wagate.post(f"{here}/groups", {"name": "g", "participants": ["9990000031", "9990000032"]})["groupJid"]
+    assert wagate.ask("PATCH", f"{here}/groups/{group}", {"subject": "s", "description": "d", "announce": True,
+                                                          "locked": True}).status == 204  # fmt: skip
+    stored = wagate.get(f"{here}/groups/{group}")
+    assert (stored["subject"], stored["description"], stored["isAnnounce"], stored["isLocked"]) == (
+        "s",
+        "d",
+        True,
+        True,
+    )
+    old = wagate.get(f"{here}/groups/{group}/invite")
+    assert wagate.ask("DELETE", f"{here}/groups/{group}/invite").body != old
+    guest = "/sessions/" + wagate.linked("9990000033")["id"]
+    invalid(wagate.ask("POST", f"{guest}/groups:join", old), "invite")
+    assert wagate.ask("POST", f"{guest}/groups:join", wagate.get(f"{here}/groups/{group}/invite")).status == 200
+    assert wagate.ask("DELETE", f"{here}/groups/{group}/members/9990000031").status == 204
+    assert wagate.ask("POST", f"{here}/groups/{group}/members/9990000032/promote").status == 204
+    assert wagate.ask("POST", f"{here}/groups/{group}/members", {"participants": ["9990000031"]}).status == 204
+    roles = {m["phoneNumber"]: m["role"] for m in wagate.get(f"{here}/groups/{group}/members")["data"]}
+    assert roles == {"9990000001": "superadmin", "9990000031": "member", "9990000032": "admin", "9990000033": "member"}
+    id = wagate.post(f"{here}/messages", text(group))["waMessageId"]
+    wagate.until(lambda: len([e for e in events(wagate, "message.status") if id in e["payload"]["messageIds"]
+                              and e["payload"]["status"] == "read"]) >= 2)  # fmt: skip
+    assert wagate.get(f"{here}/chats/{group}")["name"] == "s"
+    assert wagate.ask("POST", f"{guest}/groups/{group}:leave").status == 204
+    assert len(wagate.get(f"{here}/groups")["data"]) == 1
+
+
+def test_the_network_ends_links(wagate: SandboxGateway) -> None:
+    for what, reason in (("unlink", "unlinked"), ("replace", "replaced"), ("ban", "banned")):
+        session = wagate.linked(f"999000004{len(what)}")["id"]
+        wagate.ask("POST", f"/sandbox/sessions/{session}:{what}")
+        wagate.until(lambda session=session: wagate.get(f"/sessions/{session}").get("statusReason"))  # type: ignore[misc]
+        assert wagate.get(f"/sessions/{session}")["statusReason"] == reason
+
+
+def test_what_time_alone_does(wagate: SandboxGateway, here: str) -> None:
+    gw, engines = wagate.running.gw, wagate.running.engines
+    before = events(wagate)
+    ids = [each["id"] for each in before]
+    assert ids == sorted(set(ids))
+    uncertain = wagate.get(f"{here}/outbox?status=uncertain")["data"]
+    assert uncertain
+    # A key that was used a day ago is free, whether or not somebody has cleaned up.
+    caller = wagate.run(keys.authenticate(gw, wagate.key))
+    session = here.rpartition("/")[2]
+    offer = outbox.Offer(
+        chat="9990000002@s.whatsapp.net", content=TextContent(text="x"), mode="async", digest="", key="k"
+    )
+    assert wagate.run(outbox.accept(later(wagate, 2 * DAY), caller, session, offer)).replayed is False
+    wagate.until(lambda: wagate.run(outbox.depth(gw)) == 0)
+    mine, networks = wagate.run(leases.extend(gw))
+    assert session in [lease.id for lease in mine]
+    assert home(wagate) in networks
+    doomed = wagate.linked("9990000051")["id"]
+    wagate.post(f"/sessions/{doomed}/messages", text("9990000002"))
+    wagate.ask("DELETE", f"/sessions/{doomed}")
+    wagate.run(janitor.once(later(wagate, 4 * DAY), engines))
+    assert wagate.get(f"{here}/outbox?status=uncertain")["data"] == []
+    assert wagate.run(gw.db.one("SELECT COUNT(*) FROM outbox WHERE idempotency_key IS NOT NULL"))[0] == 0
+    for table in ("outbox", "messages", "chats", "contacts", "groups", "members", "receipts", "purges"):
+        sql = f"SELECT COUNT(*) FROM {table} WHERE session_id = :id"
+        assert wagate.run(gw.db.one(sql, id=doomed))[0] == 0, table
+    wagate.run(janitor.once(later(wagate, 19 * DAY), engines))
+    assert events(wagate) == []
+    details = refused(wagate.ask("GET", f"/events?after={ids[0]}"), 410, "cursor_expired")
+    assert details["oldest"] >= ids[-1]
+    # A key is free after its day, and ids go on where they were.
+    answer = wagate.ask("POST", f"{here}/messages", text("9990000003"), headers={"idempotency-key": "k"})
+    assert answer.status == 200
+    assert events(wagate)[0]["id"] > ids[-1]
+
+
+def test_a_stranger_has_a_network_of_their_own(wagate: SandboxGateway) -> None:
+    stranger = key(wagate, owner=organization(wagate))
+    assert wagate.ask("GET", "/sandbox/messages", key=stranger).body["data"] == []
+
+
+def test_every_statement_was_run(wagate: SandboxGateway) -> None:
+    """Last of all: what PostgreSQL's adapter has translated is what the life has run."""
+    if not wagate.running.gw.db.__class__.__name__.startswith("Postgres"):
+        return  # that adapter keeps no list
+    ran = set(adapter._texts)
+    missing = {where for where, sql in collected().items() if sql not in ran}
+    assert missing == NEVER_ON_THE_SANDBOX
+
+
+def test_it_starts_again_on_what_is_there(postgres: str, tmp_path: Path) -> None:
+    name = f"journey_{next(_numbers)}"
+    execute(postgres, f"CREATE DATABASE {name}")
+    settings: dict[str, Any] = {"database_url": dsn(postgres.partition("?host=")[2], name)}
+    with testing.gateway(tmp_path / "data", **settings) as first:
+        session = first.linked("9990000001")["id"]
+        sent = first.post(f"/sessions/{session}/messages", text("9990000002"))
+        secret = first.key
+    with testing.gateway(tmp_path / "data", **settings) as second:
+        assert second.key == secret
+        second.until(lambda: second.working(session))
+        assert second.get(f"/sessions/{session}/messages/{sent['waMessageId']}")["body"] == "hello"
+        assert second.post(f"/sessions/{session}/messages", text("9990000002"))["status"] == "sent"

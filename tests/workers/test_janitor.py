@@ -1,0 +1,62 @@
+"""The janitor calls each noun's own chore until nothing is left, and forgets a deleted session everywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.parts import caller, held, log, opened, words
+from wagate.backends.records import DatabaseStore
+from wagate.engines.sandbox.engine import SandboxEngine
+from wagate.errors import NoAnswer
+from wagate.gateway import dispatch, outbox, purges, sessions
+from wagate.gateway.outbox import Offer
+from wagate.workers import janitor
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400
+CHAT = "9990000002@s.whatsapp.net"
+
+
+async def test_nothing_to_do_is_nothing_done() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        await held(gw, who)
+        before = await log(gw, who)
+        await janitor.once(gw, {})
+        assert await log(gw, who) == before
+
+
+async def test_each_chore_is_done_when_its_time_has_come() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        mine = await held(gw, who)
+        offer = Offer(chat=CHAT, content=words(), mode="async", digest="", key="k")
+        entry = await outbox.accept(gw, who, mine.id, offer)
+        await dispatch.claim(gw, mine, limit=16)
+        await dispatch.settle(gw, mine, entry, NoAnswer())
+        await gw.clock.advance(DAY + 1)  # type: ignore[attr-defined]
+        await janitor.once(gw, {})
+        assert (await outbox.get(gw, who, mine.id, entry.id)).status == "failed"
+        assert (await outbox.accept(gw, who, mine.id, offer)).replayed is False
+        await gw.clock.advance(8 * DAY)  # type: ignore[attr-defined]
+        await janitor.once(gw, {})
+        assert await log(gw, who) == []
+
+
+async def test_a_deleted_session_is_forgotten_by_its_engine_before_its_rows_go() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        mine = await held(gw, who)
+        await outbox.accept(gw, who, mine.id, Offer(chat=CHAT, content=words(), mode="async", digest=""))
+        await sessions.delete(gw, who, mine.id)
+        engine = SandboxEngine(lambda scope: DatabaseStore(gw.db, engine="sandbox", scope=scope), gw.clock)
+        # The network is not at hand: the keys cannot go now, so neither may the rows.
+        await janitor.once(gw, {"sandbox": engine})
+        assert len(await purges.due(gw)) == 1
+        assert (await gw.db.one("SELECT COUNT(*) FROM outbox"))[0] == 1  # type: ignore[index]
+        await engine.host(who.organization_id)
+        await janitor.once(gw, {"sandbox": engine})
+        assert await purges.due(gw) == []
+        await engine.close()
+        assert (await gw.db.one("SELECT COUNT(*) FROM outbox"))[0] == 0  # type: ignore[index]
