@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -21,12 +22,47 @@ HEAD_SECONDS = 30.0
 _TOO_LARGE = 431
 
 
+class _Joining:
+    """A transport that sends an answer's head together with its body: one system call, one segment."""
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+
+    def write(self, chunk: bytes) -> None:
+        """Hold a head back until its body comes, or until this turn of the loop ends."""
+        if self._head:
+            chunk, self._head = self._head + chunk, b""
+        elif chunk.startswith(b"HTTP/1.1 "):
+            self._head = chunk
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(chunk)
+
+    def close(self) -> None:
+        """Close when everything is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Protocol(HttpToolsProtocol):
     """One connection. `HEAD_BYTES` may be exceeded by what one read brings."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected: it has `HEAD_SECONDS` to say what it wants."""
         super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, _Joining(transport))
         # The server's own log of requests would hold paths, and paths hold phone numbers.
         self.access_log = False
         self._in_head = False

@@ -134,10 +134,9 @@ outbox = Table(
     _partial("outbox_by_key", "idempotency_key IS NOT NULL", "organization_id", "idempotency_key", unique=True),
     _partial("outbox_due", "status = 'queued'", "session_id", "ready", "position"),
     _partial("outbox_open", "settled_at IS NULL", "session_id", "chat_jid", "position"),
-    _partial("outbox_uncertain", "status = 'uncertain'", "settled_at"),
+    _partial("outbox_uncertain", "status = 'uncertain'", "session_id", "chat_jid"),
     _partial("outbox_budget", "budgeted_at IS NOT NULL", "session_id", "budgeted_at"),
     Index("outbox_by_session", "session_id", "position"),
-    Index("outbox_by_wire_id", "session_id", "wire_id"),
 )
 
 messages = Table(
@@ -165,9 +164,9 @@ messages = Table(
     _text("status", null=True),
     _int("ack_level", null=True),
     _text("error", null=True),
-    Index("messages_once", "session_id", "chat_jid", "wire_id", "author", unique=True),
+    # The wire id comes first, so that one index finds a message without its chat, too.
+    Index("messages_once", "session_id", "wire_id", "chat_jid", "author", unique=True),
     Index("messages_by_chat", "session_id", "chat_jid", "timestamp", "position"),
-    Index("messages_by_wire_id", "session_id", "wire_id", "position"),
 )
 
 receipts = Table(

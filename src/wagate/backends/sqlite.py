@@ -1,11 +1,11 @@
 """The SQLite adapter: one process, one connection that writes, many callers to a commit.
 
 Writes: callers queue their work; what is queued, up to 256, runs on the event loop in one transaction, an error of one
-undoing that one alone, and a thread commits them together, durably (WAL, `synchronous=FULL`). Meanwhile the next callers queue.
-There is no waiting for company: a lone caller is committed at once. The statements stay on the loop because each of
-them gives the interpreter up for some microseconds: on a thread of their own they had to win it back from a busy loop
-every time, which cost more than what they do. Reads run where they are called, on a second connection in autocommit: a
-query costs 8 µs, a hop to a thread ten times that, and every query sees the newest commit.
+undoing that one alone, and a thread commits them together, durably (WAL, `synchronous=FULL`). Meanwhile the next
+callers queue. There is no waiting for company: a lone caller is committed at once. The statements stay on the loop
+because each of them gives the interpreter up for some microseconds: on a thread of their own they had to win it back
+from a busy loop every time, which cost more than what they do. Reads run where they are called, on a second connection
+in autocommit: a query costs 8 µs, a hop to a thread ten times that, and every query sees the newest commit.
 
 When the storage fails, the whole group is undone, each of its callers is told `StorageUnavailable`, and the next group
 starts afresh. Chosen by bootstrap. It never retries: after a failure nothing of the group remains.

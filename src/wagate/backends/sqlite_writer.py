@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any, NoReturn, TypeVar, cast
 
 from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
+from wagate.backends.sqlite_log import Checkpointer
 from wagate.backends.statements import opening, translate
 from wagate.errors import StorageUnavailable
 
@@ -190,6 +191,8 @@ def connect(path: str, *, cache_kib: int) -> sqlite3.Connection:
             f"cache_size=-{cache_kib}",
             "journal_size_limit=67108864",
             "temp_store=MEMORY",
+            # Left to the checkpointer: inside a commit it would hold up everyone who waits for that commit.
+            "wal_autocheckpoint=0",
         ):
             connection.execute("PRAGMA " + pragma).fetchall()
     except BaseException:
@@ -201,8 +204,11 @@ def connect(path: str, *, cache_kib: int) -> sqlite3.Connection:
 class _Committer(threading.Thread):
     """Makes commits durable on a thread, so that the event loop never waits for the disk."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None], checkpointer: Checkpointer
+    ) -> None:
         super().__init__(name="sqlite-commit", daemon=True)
+        self._checkpointer = checkpointer
         self.queue: SimpleQueue[sqlite3.Connection | None] = SimpleQueue()
         self._loop = loop
         self._done = done
@@ -215,6 +221,7 @@ class _Committer(threading.Thread):
                 connection.execute("COMMIT")
             except Exception as failed:
                 error = failed
+            self._checkpointer.look(connection)
             try:
                 self._loop.call_soon_threadsafe(self._done, error)
             except RuntimeError:
@@ -233,7 +240,8 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._blocked_since: float | None = None
-        self._committer = _Committer(loop, self._committed)
+        self._checkpointer = Checkpointer(path)
+        self._committer = _Committer(loop, self._committed, self._checkpointer)
         self._committer.start()
         sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_SECONDS))
 
@@ -249,6 +257,7 @@ class Writer:
         await self._idle.wait()
         self._committer.queue.put(None)
         await self._loop.run_in_executor(None, self._committer.join)
+        await self._loop.run_in_executor(None, self._checkpointer.close)
         if self._connection is not None:
             self._connection.close()
             self._connection = None

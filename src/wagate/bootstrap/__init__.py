@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -98,6 +99,9 @@ async def serve(settings: Settings, *, announce: Callable[[Running], None] | Non
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
     async with running(settings, on_stop=stopped.set) as gateway:
+        # What was loaded to get here stays for good: the collector need not walk through it, 30 ms each time.
+        gc.collect()
+        gc.freeze()
         log.info("serving", url=gateway.url, node=settings.node_id, version=version())
         if announce is not None:
             announce(gateway)

@@ -56,7 +56,10 @@ UPDATE outbox SET ready = 1 WHERE organization_id = :organization_id AND positio
 """
 _BY_WIRE_ID = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-  AND wire_id = :wire_id AND chat_jid = :chat AND status IN ('pending', 'uncertain')
+  AND chat_jid = :chat AND wire_id = :wire_id AND settled_at IS NULL AND status = 'pending'
+UNION ALL
+SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+  AND chat_jid = :chat AND wire_id = :wire_id AND status = 'uncertain'
 """
 
 _TAKE_UP = f"""

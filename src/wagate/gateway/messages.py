@@ -32,7 +32,7 @@ INSERT INTO messages (id, organization_id, session_id, chat_jid, wire_id, author
   sender_jid, sender_lid, sender_name, body, content, status, ack_level, error)
 VALUES (:id, :organization_id, :session_id, :chat, :wire_id, :author, :from_me, :type, :timestamp, :now,
   :sender_jid, :sender_lid, :sender_name, :body, :content, :status, :ack_level, :error)
-ON CONFLICT (session_id, chat_jid, wire_id, author) DO NOTHING
+ON CONFLICT (session_id, wire_id, chat_jid, author) DO NOTHING
 """
 _SETTLE = """
 UPDATE messages SET status = :status, ack_level = :ack_level, error = :error, timestamp = :timestamp

@@ -40,19 +40,17 @@ SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempo
 _FREE_KEY = """
 UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
 """
+_TURN = """
+SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+    AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL LIMIT 1) before),
+  (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+    AND session_id = :session_id AND settled_at IS NULL LIMIT :most) beside)
+"""
 _INSERT = """
 INSERT INTO outbox (id, organization_id, session_id, chat_jid, mode, status, ready, epoch, dispatched_at, attempts,
   content, wire_id, idempotency_key, body_digest, created_at, budgeted_at)
-SELECT :id, :organization_id, :session_id, :chat, :mode, CASE WHEN own.now = 1 THEN 'pending' ELSE 'queued' END,
-  own.first, CASE WHEN own.now = 1 THEN CAST(:epoch AS BIGINT) END, CASE WHEN own.now = 1 THEN CAST(:now AS BIGINT) END,
-  own.now, :content, :wire_id, :key, :digest, CAST(:now AS BIGINT), :budgeted_at
-FROM (SELECT chat.first AS first,
-    CASE WHEN chat.first = 1 AND :epoch > 0 AND room.taken < :most THEN 1 ELSE 0 END AS now
-  FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE organization_id = :organization_id
-      AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL) THEN 0 ELSE 1 END AS first) chat,
-    (SELECT COUNT(*) AS taken FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
-      AND session_id = :session_id AND settled_at IS NULL LIMIT :most) open) room) own
-RETURNING status
+VALUES (:id, :organization_id, :session_id, :chat, :mode, :status, :ready, :epoch, :dispatched_at, :attempts,
+  :content, :wire_id, :key, :digest, :now, :budgeted_at)
 """
 _GET = f"SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND id = :id"
 _PAGE = f"""
@@ -140,7 +138,9 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         )
         # Where a budget holds sends back, only one that has taken its place in it may go now.
         free = budgeted or not budgets.limited(session)
-        epoch = await leases.epoch_at_work(tx, caller.organization_id, session_id) if free else None
+        epoch: int | None = None
+        if free and session.status == "working":
+            epoch = await leases.epoch_at_work(tx, caller.organization_id, session_id)
         turn = _Turn(epoch=epoch or 0, budgeted_at=now if budgeted else None)
         return await _write(tx, caller, entry, offer, turn)
 
@@ -162,15 +162,21 @@ class _Turn(Shape, frozen=True, kw_only=True):
 
 async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn) -> Entry:
     """Write the row; the entry with the status that it got."""
-    row = await tx.one(
+    here = {"organization_id": caller.organization_id, "session_id": entry.session_id, "chat": entry.chat}
+    before, beside = await tx.one(_TURN, **here, most=IN_FLIGHT) or (0, 0)
+    at_once = turn.epoch > 0 and before == 0 and beside < IN_FLIGHT
+    if at_once:
+        entry = msgspec.structs.replace(entry, status="pending")
+    await tx.run(
         _INSERT,
-        epoch=turn.epoch,
-        most=IN_FLIGHT,
+        **here,
         id=entry.id,
-        organization_id=caller.organization_id,
-        session_id=entry.session_id,
-        chat=entry.chat,
         mode=entry.mode,
+        status=entry.status,
+        ready=int(before == 0),
+        epoch=turn.epoch if at_once else None,
+        dispatched_at=entry.created_at if at_once else None,
+        attempts=int(at_once),
         content=msgspec.json.encode(entry.content).decode(),
         wire_id=entry.wire_id,
         key=offer.key,
@@ -178,9 +184,7 @@ async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn
         now=entry.created_at,
         budgeted_at=turn.budgeted_at,
     )
-    assert row is not None
-    entry = msgspec.structs.replace(entry, status=row[0])
-    if entry.status == "pending" and entry.mode == "async":
+    if at_once and entry.mode == "async":
         facts = [status_fact(entry, "pending", entry.wire_id, entry.created_at, None)]
         await events.record(tx, entry.created_at, caller.organization_id, session_id=entry.session_id, facts=facts)
     return entry

@@ -15,16 +15,19 @@ _random_bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits
 
 def ulid(ms: int, low: int) -> str:
     """The ULID of a time (epoch milliseconds, 48 bits) and 80 bits more: 26 characters that sort as the numbers do."""
-    return _digits(ms, 5) + _digits(low >> 40, 4) + _digits(low & 0xFFFFFFFFFF, 4)
+    upper, lower = low >> 40, low & 0xFFFFFFFFFF
+    return _moment(ms) + (_eight(upper) if upper else "00000000") + _eight(lower)
 
 
-@lru_cache(maxsize=512)
-def _digits(number: int, pairs: int) -> str:
-    text = ""
-    for _ in range(pairs):
-        text = _PAIRS[number & 1023] + text
-        number >>= 10
-    return text
+@lru_cache(maxsize=64)
+def _moment(ms: int) -> str:
+    return _PAIRS[ms >> 40] + _eight(ms & 0xFFFFFFFFFF)
+
+
+def _eight(number: int) -> str:
+    """40 bits in eight characters."""
+    pairs = _PAIRS
+    return pairs[number >> 30] + pairs[number >> 20 & 1023] + pairs[number >> 10 & 1023] + pairs[number & 1023]
 
 
 def mint(prefix: str, ms: int) -> str:

@@ -143,7 +143,6 @@ def _outbox() -> None:
         where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_index("outbox_by_session", "outbox", ["session_id", "position"], unique=False)
-    op.create_index("outbox_by_wire_id", "outbox", ["session_id", "wire_id"], unique=False)
     _partial_index(
         "outbox_due", "outbox", ["session_id", "ready", "position"], unique=False, where=sa.text("status = 'queued'")
     )
@@ -154,7 +153,9 @@ def _outbox() -> None:
         unique=False,
         where=sa.text("settled_at IS NULL"),
     )
-    _partial_index("outbox_uncertain", "outbox", ["settled_at"], unique=False, where=sa.text("status = 'uncertain'"))
+    _partial_index(
+        "outbox_uncertain", "outbox", ["session_id", "chat_jid"], unique=False, where=sa.text("status = 'uncertain'")
+    )
 
 
 def _messages() -> None:
@@ -184,8 +185,7 @@ def _messages() -> None:
         sa.PrimaryKeyConstraint("position"),
     )
     op.create_index("messages_by_chat", "messages", ["session_id", "chat_jid", "timestamp", "position"], unique=False)
-    op.create_index("messages_by_wire_id", "messages", ["session_id", "wire_id", "position"], unique=False)
-    op.create_index("messages_once", "messages", ["session_id", "chat_jid", "wire_id", "author"], unique=True)
+    op.create_index("messages_once", "messages", ["session_id", "wire_id", "chat_jid", "author"], unique=True)
 
 
 def _receipts() -> None:
