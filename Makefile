@@ -33,10 +33,10 @@ run: .venv/.installed  ## start the gateway on 127.0.0.1:8080, data in ./data
 	$(BIN)/wagate serve
 
 test: lint  ## everything: style, types, every test (PostgreSQL's where its programs are found)
-	$(PYTEST)
+	$(PYTEST) -n auto --dist loadfile
 
 test-fast: .venv/.installed  ## the inner loop: no slow tests, no PostgreSQL, stops at the first failure
-	$(PYTEST) -m "not slow and not postgres" -x
+	$(PYTEST) -m "not slow and not postgres" -x -n auto --dist loadfile
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
