@@ -127,7 +127,7 @@ def repeats_itself(me: Sender, said: dict[str, tuple[str, int]], first: dict[str
 
 def mid(answer: Answer) -> str:
     """The wire id that an answer names."""
-    where = answer.body["error"]["details"] if "error" in answer.body else answer.body
+    where = answer.body if "mode" in answer.body else answer.body["error"]["details"]
     return str(where["waMessageId"])
 
 
