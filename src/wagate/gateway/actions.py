@@ -6,11 +6,11 @@ Called by api (ask) and by workers, which answer in the form of `Answer`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import msgspec
 
+from wagate.backends.broker import Bell
 from wagate.errors import NoAnswer, SessionNotConnected, Unavailable, UnsupportedByEngine, WireError, from_wire
 from wagate.gateway import Gateway, leases, sessions
 from wagate.model import Shape
@@ -109,19 +109,15 @@ async def _request(gw: Gateway, subject: str, action: Action) -> Any:
 
 async def _request_soon(gw: Gateway, subject: str, action: Action) -> Any:
     """As `_request`, but somebody is on the way to hold the subject: wait for them."""
-    here = asyncio.Event()
-    unsubscribe = gw.broker.subscribe(f"{subject}.here", lambda _: here.set())
-    deadline = asyncio.get_running_loop().time() + gw.rules.action_timeout
-    try:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + gw.rules.action_timeout
+    with Bell(gw.broker, f"{subject}.here", "closing") as bell, Bell(gw.broker, "closing") as closing:
         while True:
-            here.clear()
+            bell.rung = False
             try:
                 return await _request(gw, subject, action)
             except Unavailable:
-                left = deadline - asyncio.get_running_loop().time()
-                if left <= 0:
+                left = deadline - loop.time()
+                if left <= 0 or closing.rung:
                     raise
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(here.wait(), min(left, 0.25))
-    finally:
-        unsubscribe()
+                await bell.wait(min(left, 0.25))

@@ -100,9 +100,12 @@ def facets(content: Content) -> Facets:
             return Facets(body=card.name or UNSET, contact=shown)
 
 
-def kind(content: Content) -> Literal["text", "poll", "location", "contact"]:
-    """The content's type, by its name in the contract."""
-    return cast(Literal["text", "poll", "location", "contact"], content.__struct_config__.tag)
+Kind = Literal["text", "poll", "location", "contact"]
+
+
+def kind(content: Content) -> Kind:
+    """The content's type, as clients name it."""
+    return cast("Kind", content.__struct_config__.tag)
 
 
 def body(content: Content) -> str | None:

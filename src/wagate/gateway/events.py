@@ -8,13 +8,13 @@ reader never sees one appear behind its cursor, also when the clock was turned b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import msgspec
 from msgspec import UnsetType
 from ulid import ULID
 
+from wagate.backends.broker import Bell
 from wagate.backends.database import Tx
 from wagate.errors import BadRequest, CursorExpired, NotFound
 from wagate.gateway import Gateway
@@ -136,31 +136,21 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
 
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
     """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops."""
-    grown, closing = asyncio.Event(), asyncio.Event()
-
-    def close(_: bytes) -> None:
-        closing.set()
-        grown.set()
-
-    stop = gw.broker.subscribe(f"events.{caller.organization_id}", lambda _: grown.set())
-    stop_closing = gw.broker.subscribe("closing", close)
-    deadline = asyncio.get_running_loop().time() + wait
-    try:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    subject = f"events.{caller.organization_id}"
+    with Bell(gw.broker, subject, "closing") as bell, Bell(gw.broker, "closing") as closing:
         while True:
-            grown.clear()
+            bell.rung = False
             found, cursor = await read(gw, caller, wish)
-            left = deadline - asyncio.get_running_loop().time()
-            if found or left <= 0 or closing.is_set():
+            left = deadline - loop.time()
+            if found or left <= 0 or closing.rung:
                 _tell_lag(gw, found)
                 return found, cursor
             if cursor:
                 wish = msgspec.structs.replace(wish, after=cursor)
             # The hint may be lost: look again every second all the same.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(grown.wait(), min(left, 1.0))
-    finally:
-        stop()
-        stop_closing()
+            await bell.wait(min(left, 1.0))
 
 
 async def expire(gw: Gateway, *, limit: int = 1000) -> int:

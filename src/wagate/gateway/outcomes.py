@@ -6,12 +6,12 @@ Called by api/messages (wait, by_hand) and workers/janitor (expire_uncertain).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UnsetType
 
+from wagate.backends.broker import Bell
 from wagate.backends.database import Tx
 from wagate.errors import BadRequest, Conflict, NoAnswer, Refused, Unavailable, WagateError
 from wagate.gateway import Gateway, events, leases, outbox, sessions
@@ -50,43 +50,25 @@ async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
         NoAnswer: no answer in time; `details.certain` true: withdrawn before it went out.
         Unavailable: this process is stopping; the entry stays accepted.
     """
-    settled_hint, closing = asyncio.Event(), asyncio.Event()
-
-    def stop(_: bytes) -> None:
-        closing.set()
-        settled_hint.set()
-
-    unsubscribe = gw.broker.subscribe(f"outbox.{entry.session_id}.{entry.id}", lambda _: settled_hint.set())
-    unsubscribe_stop = gw.broker.subscribe("closing", stop)
-    deadline = asyncio.get_running_loop().time() + gw.rules.send_timeout
-    # An entry that was just accepted cannot be settled yet: nothing ran since, so no hint was missed.
-    look = entry.replayed
-    try:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + gw.rules.send_timeout
+    subject = f"outbox.{entry.session_id}.{entry.id}"
+    with Bell(gw.broker, subject, "closing") as bell, Bell(gw.broker, "closing") as closing:
+        if not entry.replayed:
+            # It was just accepted and cannot be settled yet: nothing ran since, so no hint was missed.
+            await bell.wait(min(gw.rules.send_timeout, 1.0))
         while True:
-            if not look:
-                look = await _heard(settled_hint, min(gw.rules.send_timeout, 1.0))
-                continue
-            settled_hint.clear()
             now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
             if now.status not in ("queued", "pending"):
                 return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
-            if closing.is_set():
+            if closing.rung:
                 again = "the gateway is stopping; the send stays accepted: ask again with the same Idempotency-Key"
                 raise Unavailable(again, outboxId=entry.id)
-            left = deadline - asyncio.get_running_loop().time()
+            left = deadline - loop.time()
             if left <= 0:
                 return await _give_up(gw, caller, now)
-            await _heard(settled_hint, min(left, 1.0))
-    finally:
-        unsubscribe()
-        unsubscribe_stop()
-
-
-async def _heard(hint: asyncio.Event, seconds: float) -> bool:
-    """Wait for a hint, or for as long; either way it is time to look."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(hint.wait(), seconds)
-    return True
+            # The hint may be lost: look again every second all the same.
+            await bell.wait(min(left, 1.0))
 
 
 def unless_failed(entry: Entry) -> Entry:

@@ -8,12 +8,12 @@ is an event in the same transaction.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, get_args
 
 from msgspec import UNSET, UnsetType
 
+from wagate.backends.broker import Bell
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Gateway, Window, events
@@ -317,20 +317,16 @@ async def record_status(tx: Tx, now: int, changed: Session) -> None:
 
 async def wait(gw: Gateway, caller: Caller, id: str, *, until: Callable[[Session], bool], timeout: float) -> Session:
     """The session as soon as `until` holds of it, or as it is after `timeout` seconds."""
-    changed = asyncio.Event()
-    unsubscribe = gw.broker.subscribe(f"sessions.{id}", lambda _: changed.set())
-    deadline = asyncio.get_running_loop().time() + timeout
-    try:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    with Bell(gw.broker, f"sessions.{id}", "closing") as bell, Bell(gw.broker, "closing") as closing:
         while True:
-            changed.clear()
+            bell.rung = False
             now = await require(gw.db, caller, id)
-            left = deadline - asyncio.get_running_loop().time()
-            if until(now) or left <= 0:
+            left = deadline - loop.time()
+            if until(now) or left <= 0 or closing.rung:
                 return now
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(left, 1.0))
-    finally:
-        unsubscribe()
+            await bell.wait(min(left, 1.0))
 
 
 async def count_by_status(gw: Gateway) -> dict[str, int]:

@@ -49,11 +49,11 @@ class Supervisor:
         """Take, keep and let go, for ever."""
         rules, loop = self._gw.rules, asyncio.get_running_loop()
         keep_at = loop.time() + rules.lease_seconds / 3
+        look_at = loop.time()
         self._woken.set()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), rules.poll_seconds)
-            hinted = self._woken.is_set()
             self._woken.clear()
             try:
                 await self._look_at_hints()
@@ -61,8 +61,9 @@ class Supervisor:
                 if loop.time() >= keep_at:
                     await self._keep()
                     keep_at = loop.time() + rules.lease_seconds / 3
-                if not hinted:
+                if loop.time() >= look_at:
                     await self._wake_waiting()
+                    look_at = loop.time() + rules.poll_seconds
             except StorageUnavailable:
                 log.warning("database cannot be written; leases are not renewed")
                 await asyncio.sleep(0.5)
