@@ -53,6 +53,11 @@ class BadRequest(WagateError):
 
     code, status = "validation_error", 400
 
+    def __init__(self, message: str | None = None, /, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.details.setdefault("errors", [self.message])
+        self.details.setdefault("fields", [])
+
     @classmethod
     def field(cls, path: str, message: str) -> BadRequest:
         """One field is wrong; `path` names it as the client wrote it."""

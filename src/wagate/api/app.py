@@ -31,7 +31,10 @@ App = Callable[[Scope, bodies.Receive, Send], Awaitable[None]]
 Observe = Callable[[str, int, float], None]
 """Told of every answer: the operation's id (empty for an unknown path), the status, the seconds it took."""
 
+log = structlog.get_logger(__name__)
+
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_ONCE = frozenset({b"x-api-key", b"authorization", b"idempotency-key", b"content-type", b"content-length"})
 _CLOSE = (b"connection", b"close")
 _JSON = (b"content-type", b"application/json")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -89,7 +92,7 @@ class _Ready:
 class _Exchange:
     """One request on its way to its answer. `unread`: a body was announced and not read to its end."""
 
-    __slots__ = ("headers", "operation", "receive", "request_id", "scope", "send", "unread")
+    __slots__ = ("headers", "operation", "receive", "repeats", "request_id", "scope", "send", "unread")
 
     def __init__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         self.scope = scope
@@ -97,6 +100,7 @@ class _Exchange:
         self.send = send
         # Names are lower case by ASGI's word.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.repeats = len(self.headers) != len(scope["headers"]) and _repeats(scope["headers"])
         self.operation: Operation | None = None
         self.unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
         given = self.headers.get(b"x-request-id")
@@ -110,6 +114,12 @@ class _Exchange:
         if b"transfer-encoding" in self.headers:
             return None
         return int(self.headers.get(b"content-length", b"0"))
+
+
+def _repeats(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a header that decides something is there more than once."""
+    names = [name for name, _ in headers if name in _ONCE]
+    return len(names) != len(set(names))
 
 
 class _Api:
@@ -143,8 +153,12 @@ class _Api:
         except Exception as defect:
             reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
         status = await self._give(exchange, reply)
+        name = exchange.operation.id if exchange.operation else ""
+        if status >= 400:
+            log.info("refused", operation=name, method=scope["method"], status=status)
+        else:
+            log.debug("answered", operation=name, method=scope["method"], status=status)
         if self._options.observe is not None:
-            name = exchange.operation.id if exchange.operation else ""
             self._options.observe(name, status, perf_counter() - started)
 
     async def _answer(self, exchange: _Exchange) -> Reply:
@@ -161,6 +175,9 @@ class _Api:
         operation = exchange.operation = ready.operation
         call = Call(operation, self._gw, self._signer)
         call.headers, call.request_id = exchange.headers, exchange.request_id
+        if exchange.repeats:
+            # Whoever stands in front of us may have judged the other one.
+            raise BadRequest("a header that may be given once is given twice")
         if operation.capability:
             call.caller = await auth.identify(self._gw, exchange.headers)
             if operation.capability.isdisjoint(call.caller.capabilities):

@@ -143,7 +143,8 @@ OPERATIONS = [
         answer=SendResult,
         statuses=(200, 202),
         headers=(_IDEMPOTENCY,),
-        max_body=88 * MIB,
+        # The longest message without media; larger bodies come with media.
+        max_body=MIB,
         errors=(
             BadRequest,
             NotFound,

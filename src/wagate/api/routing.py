@@ -107,6 +107,9 @@ def _parameter(node: _Node[T], raw: str) -> tuple[_Node[T] | None, Segment]:
         after = node.verbs.get(verb)
         if after is not None:
             return (after, _decoded(name)) if name else (None, None)
+    if ":" in raw and "@" not in raw and "%40" not in raw:
+        # Only a JID may hold a colon; anything else with one asks for a verb that does not exist here.
+        return None, None
     return node.parameter, _decoded(raw)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from wagate.api.lists import ListQuery, Page, PlainPage, page, window
 from wagate.api.operations import MANAGE, Call, Operation
 from wagate.api.sessions import find
 from wagate.clock import ManualClock
-from wagate.errors import BadRequest, Conflict, NoAnswer, NotFound, Refused, Unavailable
-from wagate.gateway import actions, contents
+from wagate.errors import BadRequest, Conflict, Forbidden, NoAnswer, NotFound, Refused, Unavailable
+from wagate.gateway import actions, contents, sessions
 from wagate.model import jid
 from wagate.model.actions import Action
 from wagate.model.sandbox import (
@@ -138,6 +139,8 @@ async def change_person(call: Call) -> None:
 
 async def inject_fault(call: Call) -> None:
     """Make something go wrong."""
+    if call.body.session is not None:
+        call.found = await sessions.get(call.gw, call.caller, call.body.session)
     await _ask(call, InjectFault(fault=call.body))
 
 
@@ -163,6 +166,9 @@ async def _acknowledge(call: Call, what: Literal["read", "play"]) -> None:
 
 
 async def _ask(call: Call, action: Action) -> Any:
+    if call.found is None and call.caller.session_ids is not UNSET:
+        # The network is the whole organization's: other sessions' messages pass through it.
+        raise Forbidden("a key that is limited to certain sessions cannot drive the organization's network")
     return await actions.ask_network(call.gw, call.caller, action)
 
 

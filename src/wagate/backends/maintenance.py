@@ -39,6 +39,8 @@ async def backup(url: str, target: Path) -> None:
         BackupFailed: the database is absent, or `target` cannot be written, or `pg_dump` is missing or fails.
     """
     path = sqlite_path(url)
+    if path is not None and _is_in_use(Path(path), target):
+        raise BackupFailed(f"{target} belongs to the database or its data directory: name another file.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -51,6 +53,14 @@ async def backup(url: str, target: Path) -> None:
         raise BackupFailed(f"The backup could not be written to {target}: {error}.") from error
     finally:
         _remove(part)
+
+
+def _is_in_use(database: Path, target: Path) -> bool:
+    """Whether writing there would replace a file that a gateway lives on, by whatever name it is called."""
+    there = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", ".lock")]
+    there += [database.with_name(name) for name in ("secret.key", "demo.key")]
+    same = any(target.exists() and file.exists() and target.samefile(file) for file in there)
+    return same or target.resolve() in [file.resolve() for file in there]
 
 
 async def restore(url: str, source: Path) -> None:

@@ -134,6 +134,8 @@ outbox = Table(
     _partial("outbox_by_key", "idempotency_key IS NOT NULL", "organization_id", "idempotency_key", unique=True),
     _partial("outbox_due", "status = 'queued'", "session_id", "ready", "position"),
     _partial("outbox_open", "settled_at IS NULL", "session_id", "chat_jid", "position"),
+    _partial("outbox_pending", "status = 'pending'", "session_id", "position"),
+    _partial("outbox_keyed", "idempotency_key IS NOT NULL", "created_at"),
     _partial("outbox_uncertain", "status = 'uncertain'", "session_id", "chat_jid"),
     _partial("outbox_budget", "budgeted_at IS NOT NULL", "session_id", "budgeted_at"),
     Index("outbox_by_session", "session_id", "position"),

@@ -39,6 +39,7 @@ class Checkpointer:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute(_MOVE).fetchall()
         elif self._commits >= _COMMITS:
+            self._commits = 0
             self._wanted.set()
 
     def close(self) -> None:
@@ -51,12 +52,13 @@ class Checkpointer:
     def _run(self) -> None:
         while True:
             self._wanted.wait()
+            # Cleared before the work: a wish that comes meanwhile, such as to close, is not forgotten.
+            self._wanted.clear()
             if self._closed:
                 return
             # On a full disk it fails; the committing thread tries again after its next commit.
             with contextlib.suppress(sqlite3.Error):
                 self._move()
-            self._wanted.clear()
             self._moved = True
 
     def _move(self) -> None:

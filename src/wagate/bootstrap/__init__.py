@@ -119,6 +119,9 @@ async def running(
         CannotStart: these settings, or what the data directory holds, do not allow it.
     """
     async with contextlib.AsyncExitStack() as stack:
+        # Before anything is made: a port that is taken must not cost the first start's greeting.
+        listener = listen(settings.host, settings.port)
+        stack.callback(listener.close)
         gw, key = await _foundation(settings, stack, clock=clock)
         engines = _engines(settings, gw)
         for engine in engines.values():
@@ -131,7 +134,6 @@ async def running(
         metrics = telemetry.Metrics(version=version())
         await _watch(stack, gw, metrics)
         app = _app(settings, gw, key, metrics)
-        listener = listen(settings.host, settings.port)
         await serve_http(stack, app, listener, gw, on_stop=on_stop)
         if settings.metrics_port:
             # The registry's own small server, in a thread: it answers while the gateway is busy.

@@ -20,9 +20,9 @@ _LEAVES = """
 SELECT budgeted_at FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
   AND budgeted_at > :since AND budgeted_at <= :now ORDER BY budgeted_at LIMIT 1 OFFSET :surplus
 """
-_WAITS = """
-SELECT 1 FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id AND status = 'queued'
-  AND budgeted_at IS NULL LIMIT 1
+_WAITING = """
+SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+  AND status = 'queued' AND budgeted_at IS NULL LIMIT :most) waiting
 """
 
 
@@ -31,10 +31,10 @@ def limited(session: Session) -> bool:
     return session.rate_per_min > 0 or session.rate_per_hour > 0
 
 
-async def somebody_waits(tx: Tx, session: Session) -> bool:
-    """Whether accepted sends of the session wait for its budget."""
-    row = await tx.one(_WAITS, organization_id=session.organization_id, session_id=session.id)
-    return row is not None
+async def waiting(tx: Tx, session: Session, *, most: int) -> int:
+    """How many accepted sends of the session have no place in its budget yet; counted up to `most`."""
+    row = await tx.one(_WAITING, organization_id=session.organization_id, session_id=session.id, most=most)
+    return 0 if row is None else int(row[0])
 
 
 async def room(tx: Tx, session: Session, now: int) -> tuple[int, int]:

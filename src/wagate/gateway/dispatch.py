@@ -31,17 +31,17 @@ UPDATE outbox SET status = 'pending', epoch = :epoch, dispatched_at = :now, atte
   budgeted_at = CASE WHEN :budgeted = 1 THEN COALESCE(budgeted_at, :now) ELSE budgeted_at END
 WHERE position IN (
   SELECT position FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-    AND status = 'queued' AND ready = 1 ORDER BY position LIMIT :limit)
+    AND status = 'queued' AND ready = 1 ORDER BY position LIMIT :limit) AND status = 'queued'
 RETURNING {outbox.COLUMNS}, attempts
 """
 _CLAIM_PAID = _CLAIM.replace("AND ready = 1", "AND ready = 1 AND budgeted_at IS NOT NULL")
 _REQUEUE = """
 UPDATE outbox SET status = 'queued' WHERE organization_id = :organization_id AND session_id = :session_id
-  AND settled_at IS NULL AND status = 'pending' AND NOT id IN ({each:under_way})
+  AND status = 'pending' AND NOT id IN ({each:under_way})
 """
 _PENDING = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-  AND settled_at IS NULL AND status = 'pending'
+  AND status = 'pending'
 """
 _CLAIMED_BEFORE = _PENDING + " AND epoch = :epoch"
 _SETTLE = """
@@ -68,8 +68,9 @@ SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND
 """
 _WAITING = """
 -- any organization: a worker serves all of them
-SELECT DISTINCT o.session_id FROM outbox o JOIN sessions s ON s.id = o.session_id
-WHERE o.settled_at IS NULL AND (o.ready = 1 OR o.status = 'pending') AND s.holder = :node AND s.status = 'working'
+SELECT id FROM sessions s WHERE s.holder = :node AND s.status = 'working' AND (
+  EXISTS (SELECT 1 FROM outbox o WHERE o.session_id = s.id AND o.status = 'queued' AND o.ready = 1)
+  OR EXISTS (SELECT 1 FROM outbox o WHERE o.session_id = s.id AND o.status = 'pending'))
 """
 
 
@@ -100,7 +101,7 @@ async def claim(gw: Gateway, held: Held, *, limit: int) -> Claimed:
         room, free_at = await budgets.room(tx, session, now)
         rest = min(room, limit - len(paid))
         rows = [] if rest <= 0 else await tx.all(_CLAIM, **here, epoch=held.epoch, now=now, budgeted=1, limit=rest)
-        waiting = room <= len(rows) and await budgets.somebody_waits(tx, session)
+        waiting = room <= len(rows) and await budgets.waiting(tx, session, most=1) > 0
         again = max(free_at, now + 100) if waiting and room <= 0 else (now if waiting else None)
         return Claimed(entries=await _dispatched(tx, held, now, [*paid, *rows]), again_at=again)
 

@@ -45,6 +45,7 @@ DELETE FROM events WHERE organization_id = :organization_id AND id IN (
 """
 _ORGANIZATIONS = "SELECT id FROM organizations"
 _BATCH = 1000
+_MOST_BATCHES = 50
 
 
 def event_id(ms: int, number: int) -> str:
@@ -109,8 +110,11 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
     if wish.after is not None:
         await _check_kept(gw, caller.organization_id, wish.after)
     cursor, found = wish.after or "", list[Event]()
-    while len(found) < wish.limit:
-        size = min(wish.limit, _BATCH) if wish.names is None else _BATCH
+    plain = wish.names is None and wish.session_id is None and isinstance(caller.session_ids, UnsetType)
+    for _ in range(_MOST_BATCHES):
+        if len(found) >= wish.limit:
+            break
+        size = min(wish.limit, _BATCH) if plain else _BATCH
         rows = await gw.db.all(_READ, organization_id=caller.organization_id, after=cursor, limit=size)
         for id, session_id, name, timestamp, payload in rows:
             cursor = id

@@ -50,6 +50,7 @@ ON CONFLICT (session_id, group_jid, jid) DO UPDATE SET role = excluded.role, pre
 _GONE = """
 UPDATE members SET present = 0, last_seen_at = :now
 WHERE organization_id = :organization_id AND session_id = :session_id AND group_jid = :group_jid AND jid = :jid
+  AND present = 1
 """
 _ALL_GONE = """
 UPDATE members SET present = 0

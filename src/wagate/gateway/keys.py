@@ -7,6 +7,7 @@ process, also when the command line revoked it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.backends.database import Row, Tx
-from wagate.errors import Forbidden, NotFound, Unauthorized
+from wagate.errors import Forbidden, NotFound, StorageUnavailable, Unauthorized
 from wagate.gateway import Gateway
 from wagate.model import ids
 from wagate.model.organizations import Caller, Capability, CreateKey, Key, NewKey
@@ -72,7 +73,9 @@ async def authenticate(gw: Gateway, secret: str) -> Caller:
     if expires_at is not None and expires_at <= now:
         raise Unauthorized
     if last_used_at is None or last_used_at < now - _TOUCH_EVERY_MS:
-        await _touch(gw, organization_id, id, now)
+        # A disk that is full must not keep anyone from reading.
+        with contextlib.suppress(StorageUnavailable):
+            await _touch(gw, organization_id, id, now)
     return Caller(
         organization_id=organization_id,
         capabilities=_capabilities(permissions),

@@ -21,13 +21,14 @@ from wagate.model.events import AuthCode, AuthQr, SessionStatus
 from wagate.model.sessions import Pairing, Reason, Session, Status
 
 HELD = "id, organization_id, engine, epoch, wanted, wa_jid, wa_lid, auto_read"
-_FREE = "(holder IS NULL OR lease_until < :now OR (lease_until > :beyond AND holder <> :node))"
+_FREE = """(holder IS NULL OR (holder <> :node AND (lease_until < :now OR lease_until > :beyond))
+    OR (holder = :node AND lease_until < :now AND {key} NOT IN ({{each:running}})))"""
 _ACQUIRE = f"""
 -- any organization: a worker serves all of them
 UPDATE sessions SET holder = :node, gateway_id = :node, epoch = epoch + 1, lease_until = :until,
   wanted = CASE WHEN wanted = 'restart' THEN 'run' ELSE wanted END
 WHERE id IN (
-  SELECT id FROM sessions WHERE wanted <> 'none' AND engine IN ({{each:engines}}) AND {_FREE}
+  SELECT id FROM sessions WHERE wanted <> 'none' AND engine IN ({{each:engines}}) AND {_FREE.format(key="id")}
     AND (engine NOT IN ({{each:hosting}})
     OR organization_id IN (SELECT organization_id FROM networks WHERE holder = :node AND lease_until >= :now))
   ORDER BY id LIMIT :limit {{skip_locked}})
@@ -45,16 +46,19 @@ INSERT INTO networks (organization_id) VALUES (:organization_id) ON CONFLICT (or
 _ACQUIRE_NETWORKS = f"""
 -- any organization: a worker serves all of them
 UPDATE networks SET holder = :node, epoch = epoch + 1, lease_until = :until
-WHERE organization_id IN (SELECT organization_id FROM networks WHERE {_FREE} {{skip_locked}})
+WHERE organization_id IN (
+  SELECT organization_id FROM networks WHERE {_FREE.format(key="organization_id")} {{skip_locked}})
 RETURNING organization_id
 """
 _EXTEND = """
 -- any organization: a worker extends all that it holds
-UPDATE sessions SET lease_until = :until WHERE holder = :node RETURNING id, epoch, wanted
+UPDATE sessions SET lease_until = :until WHERE holder = :node AND (:everything = 1 OR id IN ({each:running}))
+RETURNING id, epoch, wanted
 """
 _EXTEND_NETWORKS = """
 -- any organization: a worker extends all that it holds
-UPDATE networks SET lease_until = :until WHERE holder = :node RETURNING organization_id
+UPDATE networks SET lease_until = :until
+WHERE holder = :node AND (:everything = 1 OR organization_id IN ({each:running})) RETURNING organization_id
 """
 _LOOK = """
 -- any organization: by the id that a hint brought
@@ -153,8 +157,17 @@ def _engines(gw: Gateway, *, hosting: bool = False) -> str:
     return msgspec.json.encode([e.name for e in gw.rules.engines.values() if e.hosts_networks or not hosting]).decode()
 
 
-async def acquire(gw: Gateway, *, limit: int) -> tuple[list[str], list[Held]]:
+class Running(Shape, frozen=True, kw_only=True):
+    """What really runs in this process: ids of sessions, and organizations whose networks are loaded."""
+
+    sessions: list[str] = []
+    networks: list[str] = []
+
+
+async def acquire(gw: Gateway, *, limit: int, running: Running | None = None) -> tuple[list[str], list[Held]]:
     """Take what nobody holds: the organizations whose networks are now ours, and sessions that are wanted.
+
+    What runs here is not taken anew, also when its lease ran out because the clock jumped.
 
     What an engine serves that is switched off here is left alone.
     """
@@ -162,10 +175,12 @@ async def acquire(gw: Gateway, *, limit: int) -> tuple[list[str], list[Held]]:
 
     async def work(tx: Tx) -> tuple[list[Row], list[Row]]:
         terms, hosting, networks = _terms(gw), _engines(gw, hosting=True), list[Row]()
+        here = running or Running()
         if hosts:
             await tx.run(_NETWORKS_NEEDED, hosting=hosting)
-            networks = await tx.all(_ACQUIRE_NETWORKS, **terms)
-        return networks, await tx.all(_ACQUIRE, **terms, limit=limit, engines=_engines(gw), hosting=hosting)
+            networks = await tx.all(_ACQUIRE_NETWORKS, **terms, running=_json(here.networks))
+        wanted = {"limit": limit, "engines": _engines(gw), "hosting": hosting, "running": _json(here.sessions)}
+        return networks, await tx.all(_ACQUIRE, **terms, **wanted)
 
     networks, rows = await gw.db.write(work)
     return [row[0] for row in networks], [held(row) for row in rows]
@@ -181,15 +196,24 @@ async def need_network(gw: Gateway, organization_id: str) -> None:
     gw.broker.publish("sessions")
 
 
-async def extend(gw: Gateway) -> tuple[list[Lease], list[str]]:
-    """Keep what is ours; what is not in the answer is lost. Sessions, and organizations of networks."""
+async def extend(gw: Gateway, *, running: Running | None = None) -> tuple[list[Lease], list[str]]:
+    """Keep what really runs here (None: all that is ours); what is not in the answer is lost.
+
+    What is ours and does not run is left to run out, so that somebody takes it again.
+    """
 
     async def work(tx: Tx) -> tuple[list[Row], list[Row]]:
         terms = {key: value for key, value in _terms(gw).items() if key in ("node", "until")}
-        return await tx.all(_EXTEND, **terms), await tx.all(_EXTEND_NETWORKS, **terms)
+        here, everything = running or Running(), int(running is None)
+        sessions = await tx.all(_EXTEND, **terms, everything=everything, running=_json(here.sessions))
+        return sessions, await tx.all(_EXTEND_NETWORKS, **terms, everything=everything, running=_json(here.networks))
 
-    rows, networks = await gw.db.write(work)
-    return [Lease(id=id, epoch=epoch, wanted=wanted) for id, epoch, wanted in rows], [row[0] for row in networks]
+    rows, kept = await gw.db.write(work)
+    return [Lease(id=id, epoch=epoch, wanted=wanted) for id, epoch, wanted in rows], [row[0] for row in kept]
+
+
+def _json(ids: list[str]) -> str:
+    return msgspec.json.encode(ids).decode()
 
 
 async def look(gw: Gateway, id: str) -> Lease | None:

@@ -44,7 +44,7 @@ _TURN = """
 SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL LIMIT 1) before),
   (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
-    AND session_id = :session_id AND settled_at IS NULL LIMIT :most) beside)
+    AND session_id = :session_id AND chat_jid >= '' AND settled_at IS NULL LIMIT :most) beside)
 """
 _INSERT = """
 INSERT INTO outbox (id, organization_id, session_id, chat_jid, mode, status, ready, epoch, dispatched_at, attempts,
@@ -315,8 +315,9 @@ def _must_be_able(session: Session, offer: Offer) -> None:
 
 
 async def _within_budget(tx: Tx, session: Session, now: int) -> None:
-    if await budgets.somebody_waits(tx, session):
-        raise RateLimited("earlier sends of the session wait for its budget", retryAfterSeconds=1)
+    """Room for this send, and for those that were accepted before it and wait for room."""
     room, free_at = await budgets.room(tx, session, now)
     if room <= 0:
         raise RateLimited(retryAfterSeconds=max(1, -(-(free_at - now) // 1000)))
+    if await budgets.waiting(tx, session, most=room) >= room:
+        raise RateLimited("earlier sends of the session wait for its budget", retryAfterSeconds=1)

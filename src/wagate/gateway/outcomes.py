@@ -13,10 +13,21 @@ from msgspec import UnsetType
 
 from wagate.backends.broker import Bell
 from wagate.backends.database import Tx
-from wagate.errors import BadRequest, Conflict, NoAnswer, Refused, Unavailable, WagateError
+from wagate.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NoAnswer,
+    NotFound,
+    NotPerformed,
+    RateLimited,
+    Refused,
+    Unavailable,
+    WagateError,
+)
 from wagate.gateway import Gateway, events, leases, outbox, sessions
 from wagate.gateway.dispatch import NEXT, Decided, place, settled, tell
-from wagate.gateway.leases import Held, LeaseLost
+from wagate.gateway.leases import Held
 from wagate.gateway.outbox import Entry, status_fact
 from wagate.model.messages import SendError
 from wagate.model.organizations import Caller
@@ -32,14 +43,25 @@ _RETRY = """
 UPDATE outbox SET status = 'queued', ready = 0, attempts = 0, settled_at = NULL, error = NULL
 WHERE organization_id = :organization_id AND id = :id AND status = 'uncertain'
 """
+_OPEN = f"""
+SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
+  AND chat_jid >= '' AND settled_at IS NULL ORDER BY position LIMIT 100
+"""
 _OLD_UNCERTAIN = f"""
 -- any organization: what time alone does
-SELECT {outbox.COLUMNS}, organization_id FROM outbox WHERE status = 'uncertain' AND settled_at < :before LIMIT :limit
+SELECT {outbox.COLUMNS}, organization_id FROM outbox WHERE status = 'uncertain' AND settled_at < :before
+  AND EXISTS (SELECT 1 FROM sessions WHERE sessions.organization_id = outbox.organization_id
+    AND sessions.id = outbox.session_id) LIMIT :limit
 """
 _HELD = f"""
 SELECT {leases.HELD} FROM sessions
-WHERE organization_id = :organization_id AND id = :session_id
+WHERE organization_id = :organization_id AND id = :session_id {{for_update}}
 """
+
+
+_BY_CODE: dict[str, type[WagateError]] = {
+    kind.code: kind for kind in (BadRequest, Forbidden, NotFound, RateLimited, NotPerformed, Unavailable, Refused)
+}
 
 
 async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
@@ -87,7 +109,7 @@ async def by_hand(
     """
 
     async def work(tx: Tx) -> None:
-        await sessions.require(tx, caller, session_id)
+        await sessions.require(tx, caller, session_id, lock=True)
         entry = await outbox.require(tx, caller, session_id, outbox_id)
         held = await _held(tx, caller.organization_id, session_id)
         now, needed = gw.clock.now(), "queued" if what == "cancel" else "uncertain"
@@ -105,6 +127,25 @@ async def by_hand(
     tell(gw, caller.organization_id, session_id, outbox_id)
     gw.broker.publish(f"outbox.{session_id}")
     return await outbox.get(gw, caller, session_id, outbox_id)
+
+
+async def abandon(gw: Gateway, held: Held) -> None:
+    """The session was linked anew: what an earlier link left unsent goes out from no other account.
+
+    Called by the runner before the new link works; until then nothing can have been accepted for it.
+    """
+
+    async def work(tx: Tx) -> None:
+        now = gw.clock.now()
+        for row in await tx.all(_OPEN, **place(held)):
+            entry = outbox.entry(row)
+            error = NoAnswer("the session was linked anew", certain=entry.status == "queued")
+            done = await settled(tx, held, now, entry, Decided(error))
+            await events.record(tx, now, held.organization_id, session_id=held.id, facts=done.facts)
+
+    while await gw.db.one(_OPEN, **place(held)) is not None:
+        await gw.db.write(work)
+    events.hint(gw, held.organization_id)
 
 
 async def expire_uncertain(gw: Gateway, *, limit: int = 100) -> int:
@@ -140,12 +181,11 @@ def error_of(error: SendError, entry: Entry) -> WagateError:
         where["replayed"] = True
     if error.code == "no_answer":
         return NoAnswer(certain=error.certain, **where)
-    reason = error.reason if isinstance(error.reason, str) else "not_allowed"
+    if isinstance(error.reason, str):
+        where["reason"] = error.reason
     if not isinstance(error.wa_code, UnsetType):
         where["waCode"] = error.wa_code
-    if error.code == "validation_error":
-        return BadRequest(**where)
-    return Refused(reason=reason, **where)
+    return _BY_CODE.get(error.code, Refused)(**where)
 
 
 async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
@@ -170,6 +210,8 @@ async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
 
     await gw.db.write(work)
     tell(gw, caller.organization_id, entry.session_id, entry.id)
+    # The next of the chat may have its turn now.
+    gw.broker.publish(f"outbox.{entry.session_id}")
     now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
     return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
 
@@ -177,5 +219,5 @@ async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
 async def _held(tx: Tx, organization_id: str, session_id: str) -> Held:
     row = await tx.one(_HELD, organization_id=organization_id, session_id=session_id)
     if row is None:
-        raise LeaseLost
+        raise NotFound("session not found")
     return leases.held(row)

@@ -22,7 +22,7 @@ class Preview(Ask, frozen=True, kw_only=True):
 
     title: Annotated[Line, Meta(min_length=1, max_length=300)]
     description: Annotated[Prose, Meta(max_length=1000)] | None = None
-    thumbnail_url: Annotated[Line, Meta(max_length=2048)] | None = None
+    thumbnail_url: Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\u0000-\u0020\u007f]+$")] | None = None
 
 
 class Card(Ask, frozen=True, kw_only=True):

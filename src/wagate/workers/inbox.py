@@ -30,17 +30,20 @@ async def take(gw: Gateway, held: Held, reports: Sequence[base.Report]) -> list[
         LeaseLost: the session is another's.
     """
 
-    async def work(tx: Tx) -> bool:
+    async def work(tx: Tx) -> tuple[bool, bool]:
         auto_read = await leases.fence(tx, held)
         now = gw.clock.now()
         facts: list[Fact] = []
         for report in reports:
             facts += await _store(tx, held, now, report)
         await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
-        return auto_read
+        return auto_read, any(name == "message.from_me" for name, _ in facts)
 
-    auto_read = await gw.db.write(work)
+    auto_read, sent = await gw.db.write(work)
     events.hint(gw, held.organization_id)
+    if sent:
+        # A receipt may have proved a send, and with that given the next of its chat its turn.
+        gw.broker.publish(f"outbox.{held.id}")
     if not auto_read:
         return []
     return [

@@ -26,6 +26,9 @@ async def run(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
             await once(gw, engines)
         except WagateError as error:
             log.warning("cleaning up later", why=error.message)
+        except Exception:
+            # One row that cannot be cleaned up must not end the whole gateway.
+            log.exception("cleaning up failed")
         # The system's time, whatever clock the gateway shows: a turned clock is followed within one round.
         await asyncio.sleep(_EVERY_SECONDS)
 

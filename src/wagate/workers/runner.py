@@ -17,7 +17,7 @@ import structlog
 
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases
+from wagate.gateway import Gateway, actions, dispatch, leases, outcomes
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
@@ -92,14 +92,19 @@ class Runner:
 
     def _hear(self, payload: bytes) -> None:
         """Something was accepted; with an id it is claimed for us already."""
-        if payload and self._online:
-            task = asyncio.ensure_future(self._take_up(payload.decode()))
-            self._sends[payload.decode()] = task
-        else:
+        id = payload.decode()
+        if not id or not self._online:
             self.wake()
+        elif id not in self._sends:
+            # It may be under way already: whoever polls sees the row before its hint is out.
+            self._sends[id] = asyncio.ensure_future(self._take_up(id))
 
     async def _take_up(self, id: str) -> None:
-        entry = await dispatch.taken_up(self._gw, self.held, id)
+        try:
+            entry = await self._lasting(lambda: dispatch.taken_up(self._gw, self.held, id))
+        except BaseException:
+            self._sends.pop(id, None)
+            raise
         if entry is None:
             self._sends.pop(id, None)
             return
@@ -155,7 +160,7 @@ class Runner:
             self._stop_if_ended()
             await self._offline()
             # Full jitter: sessions that were cut off together do not come back together.
-            delay = random.uniform(0, min(2.0**tries, _BACKOFF_MOST))
+            delay = random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST))
             tries += 1
             await self._gw.clock.sleep(delay)
 
@@ -188,7 +193,8 @@ class Runner:
     async def _wait_until(self, moment: int) -> None:
         """Sleep until somebody wakes this runner or the clock shows `moment`."""
         alarm = asyncio.ensure_future(self._gw.clock.sleep((moment - self._gw.clock.now()) / 1000))
-        alarm.add_done_callback(lambda _: self.wake())
+        # A cancelled alarm has nothing to say; if it woke us, each round would wake the next.
+        alarm.add_done_callback(lambda done: None if done.cancelled() else self.wake())
         try:
             await self.wake_up.wait()
         finally:
@@ -278,7 +284,7 @@ class Runner:
         if said:
             unread = await self._lasting(lambda: inbox.take(self._gw, self.held, said))
             for chat, sender, wire_ids in unread:
-                with contextlib.suppress(base.ConnectionLost):
+                with contextlib.suppress(base.ConnectionLost, WagateError):
                     await self._line.read(chat, sender, wire_ids)
         for report in reports:
             if not isinstance(report, inbox.STORED):
@@ -301,6 +307,7 @@ class Runner:
         phone = jid.user(report.pairing.jid)
         await self._lasting(lambda: leases.linked(self._gw, self.held, report.pairing, phone_number=phone))
         lid = report.pairing.lid or None
+        await self._lasting(lambda: outcomes.abandon(self._gw, self.held))
         self.held = msgspec.structs.replace(self.held, wanted="run", wa_jid=report.pairing.jid, wa_lid=lid)
         self._lose()
 

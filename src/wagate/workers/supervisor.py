@@ -100,7 +100,9 @@ class Supervisor:
 
     async def _judge(self, id: str, lease: leases.Lease | None) -> None:
         """Stop a runner whose lease or purpose is not what it was started for."""
-        runner, _ = self._runners[id]
+        runner, _ = self._runners.get(id, (None, None))
+        if runner is None:
+            return
         mine = lease is not None and lease.epoch == runner.held.epoch
         if lease is not None and mine and lease.wanted == runner.held.wanted:
             runner.wake()
@@ -114,13 +116,20 @@ class Supervisor:
 
     async def _acquire(self) -> None:
         while True:
-            networks, sessions = await leases.acquire(self._gw, limit=_BATCH)
+            networks, sessions = await leases.acquire(self._gw, limit=_BATCH, running=self._running())
             for organization_id in networks:
-                await _lasting(partial(self._hold_network, organization_id))
+                try:
+                    await _lasting(partial(self._hold_network, organization_id))
+                except Exception:
+                    # One broken network is its organization's trouble alone; its lease runs out and it is tried again.
+                    log.exception("network cannot be loaded", organization=organization_id)
             for held in sessions:
                 await self._start(held)
             if len(sessions) < _BATCH and not networks:
                 return
+
+    def _running(self) -> leases.Running:
+        return leases.Running(sessions=list(self._runners), networks=list(self._networks))
 
     async def _start(self, held: Held) -> None:
         engine = self._engines.get(held.engine)
@@ -142,9 +151,9 @@ class Supervisor:
         del self._runners[id]
         if not task.cancelled() and task.exception() is not None:
             log.error("runner failed", session=id, exc_info=task.exception())
-        if not task.cancelled():
-            release = asyncio.ensure_future(self._give_back(runner.held, failed=task.exception() is not None))
-            release.add_done_callback(lambda _: self._woken.set())
+        failed = task.cancelled() or task.exception() is not None
+        release = asyncio.ensure_future(self._give_back(runner.held, failed=failed))
+        release.add_done_callback(lambda _: self._woken.set())
 
     async def _give_back(self, held: Held, *, failed: bool) -> None:
         if failed:
@@ -153,13 +162,15 @@ class Supervisor:
         await _lasting(lambda: leases.release(self._gw, held))
 
     async def _stop(self, id: str) -> None:
-        _, task = self._runners.pop(id)
+        runner, task = self._runners.pop(id, (None, None))
+        if runner is None or task is None:
+            return
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(task, return_exceptions=True)
 
     async def _keep(self) -> None:
-        kept, networks = await leases.extend(self._gw)
+        kept, networks = await leases.extend(self._gw, running=self._running())
         mine = {lease.id: lease for lease in kept}
         for id in list(self._runners):
             if id in self._runners:

@@ -146,12 +146,16 @@ def _outbox() -> None:
     _partial_index(
         "outbox_due", "outbox", ["session_id", "ready", "position"], unique=False, where=sa.text("status = 'queued'")
     )
+    _partial_index("outbox_keyed", "outbox", ["created_at"], unique=False, where=sa.text("idempotency_key IS NOT NULL"))
     _partial_index(
         "outbox_open",
         "outbox",
         ["session_id", "chat_jid", "position"],
         unique=False,
         where=sa.text("settled_at IS NULL"),
+    )
+    _partial_index(
+        "outbox_pending", "outbox", ["session_id", "position"], unique=False, where=sa.text("status = 'pending'")
     )
     _partial_index(
         "outbox_uncertain", "outbox", ["session_id", "chat_jid"], unique=False, where=sa.text("status = 'uncertain'")
