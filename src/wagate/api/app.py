@@ -48,7 +48,8 @@ class ApiOptions:
     """The operator's choices about the API. Times in seconds.
 
     `checks` are asked by `/readyz`: each returns when its part works and raises when it does not. `metrics` prints the
-    metrics; without `metrics_token` they are not shown here.
+    metrics; without `metrics_token` they are not shown here. `log_answers`: also those that are no refusals, at level
+    debug; asking the logger each time would cost more than the check.
     """
 
     sandbox: bool = True
@@ -58,6 +59,7 @@ class ApiOptions:
     metrics: Callable[[], bytes] | None = None
     metrics_token: str | None = None
     observe: Observe | None = None
+    log_answers: bool = False
 
 
 def build(gw: Gateway, *, operations: Iterable[Operation], signer: Signer, options: ApiOptions) -> App:
@@ -156,7 +158,7 @@ class _Api:
         name = exchange.operation.id if exchange.operation else ""
         if status >= 400:
             log.info("refused", operation=name, method=scope["method"], status=status)
-        else:
+        elif self._options.log_answers:
             log.debug("answered", operation=name, method=scope["method"], status=status)
         if self._options.observe is not None:
             self._options.observe(name, status, perf_counter() - started)

@@ -230,6 +230,7 @@ def _app(settings: Settings, gw: Gateway, key: bytes, metrics: telemetry.Metrics
         metrics=metrics.render,
         metrics_token=settings.metrics_token or None,
         observe=metrics.request,
+        log_answers=settings.log_level == "debug",
     )
     return api.build(gw, operations=OPERATIONS, signer=Signer(derive(key, "cursors")), options=options)
 
