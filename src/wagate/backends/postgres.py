@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
 
+from wagate.backends.callers import Caller, Part
 from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
 from wagate.backends.statements import translate
 from wagate.errors import StorageUnavailable
@@ -108,16 +109,13 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     )
 
 
-class PostgresTx:
-    """One caller's transaction on the writer's connection. After a statement failed, it only fails."""
+class PostgresTx(Part[asyncpg.Connection]):
+    """One caller's transaction on the writer's connection."""
 
-    __slots__ = ("_connection", "error", "failed")
+    __slots__ = ()
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection: asyncpg.Connection | None = connection
-        self.error: Exception | None = None
-        self.failed: Exception | None = None
-        """Set when more than this caller's part is lost."""
+    fails_group = staticmethod(_group_failed)
+    neutral = staticmethod(_neutral)
 
     async def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row of the answer."""
@@ -141,37 +139,11 @@ class PostgresTx:
         except Exception as error:
             self._fail(error)
 
-    def close(self) -> None:
-        """The function that received it has ended."""
-        self._connection = None
 
-    def _open(self) -> asyncpg.Connection:
-        if self.error is not None:
-            raise self.error
-        if self._connection is None:
-            raise RuntimeError("a transaction is valid only inside the function that received it")
-        return self._connection
+class _Caller(Caller):
+    """A piece of work on its way through the writer."""
 
-    def _fail(self, error: Exception) -> NoReturn:
-        if self.error is None:
-            if _group_failed(error):
-                self.failed = error
-            self.error = _neutral(error)
-        if self.error is error:
-            raise error
-        raise self.error from error
-
-
-class _Caller:
-    """A piece of work in the queue, and how it ended."""
-
-    __slots__ = ("error", "future", "result", "work")
-
-    def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
-        self.work = work
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
+    __slots__ = ()
 
     async def perform(self, connection: asyncpg.Connection) -> None:
         """Run the work; raises only what fails the whole group."""
@@ -191,14 +163,6 @@ class _Caller:
             tx.close()
         if tx.failed is not None:
             raise tx.failed
-
-    def resolve(self) -> None:
-        """Tell the caller, if it is still there."""
-        if not self.future.done():
-            if self.error is None:
-                self.future.set_result(self.result)
-            else:
-                self.future.set_exception(self.error)
 
 
 class _InDoubt(Exception):

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from wagate.backends.database import Row, Work
 from wagate.backends.ownership import Ownership, own
-from wagate.backends.sqlite_writer import Caller, Writer, connect, execute, neutral, storage_failed
+from wagate.backends.sqlite_writer import SqliteCaller, Writer, connect, execute, neutral, storage_failed
 from wagate.errors import StorageUnavailable
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class SqliteDatabase:
         if self._closed:
             raise StorageUnavailable("the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._writer.add(Caller(work, future))
+        self._writer.add(SqliteCaller(work, future))
         return await future
 
     async def script(self, statements: list[str]) -> None:

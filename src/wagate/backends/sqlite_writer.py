@@ -13,9 +13,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
+from wagate.backends.callers import Caller, Part
+from wagate.backends.database import ConstraintViolation, Row, UnstorableValue
 from wagate.backends.sqlite_log import Checkpointer
 from wagate.backends.statements import opening, translate
 from wagate.errors import StorageUnavailable
@@ -76,18 +77,18 @@ def execute(connection: sqlite3.Connection, sql: str, params: dict[str, Any]) ->
     return connection.execute(_texts[sql], params)
 
 
-class SqliteTx:
-    """One caller's transaction on the writer's connection. After a statement failed, it only fails."""
+class SqliteTx(Part[sqlite3.Connection]):
+    """One caller's transaction on the writer's connection."""
 
-    __slots__ = ("_connection", "error", "failed", "ran")
+    __slots__ = ("ran",)
+
+    fails_group = staticmethod(storage_failed)
+    neutral = staticmethod(neutral)
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection: sqlite3.Connection | None = connection
+        super().__init__(connection)
         self.ran = False
         """Whether anything but a query was run, so that there may be something to undo."""
-        self.error: Exception | None = None
-        self.failed: sqlite3.Error | None = None
-        """Set when the storage failed: the whole group is lost, whatever the work makes of its error."""
 
     async def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row of the answer."""
@@ -119,37 +120,11 @@ class SqliteTx:
         except Exception as error:
             self._fail(error)
 
-    def close(self) -> None:
-        """The function that received it has ended."""
-        self._connection = None
 
-    def _open(self) -> sqlite3.Connection:
-        if self.error is not None:
-            raise self.error
-        if self._connection is None:
-            raise RuntimeError("a transaction is valid only inside the function that received it")
-        return self._connection
+class SqliteCaller(Caller):
+    """A piece of work on its way through the writer."""
 
-    def _fail(self, error: Exception) -> NoReturn:
-        if self.error is None:
-            if storage_failed(error):
-                self.failed = cast("sqlite3.Error", error)
-            self.error = neutral(error)
-        if self.error is error:
-            raise error
-        raise self.error from error
-
-
-class Caller:
-    """A piece of work on its way through the writer, and how it ended."""
-
-    __slots__ = ("error", "future", "result", "work")
-
-    def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
-        self.work = work
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
+    __slots__ = ()
 
     def perform(self, tx: SqliteTx) -> None:
         """Run the work to its end. It may not wait: nobody on this thread could wake it."""
@@ -166,14 +141,6 @@ class Caller:
         except BaseException as error:
             self.error = error
         tx.close()
-
-    def resolve(self) -> None:
-        """Tell the caller, if it is still there."""
-        if not self.future.done():
-            if self.error is None:
-                self.future.set_result(self.result)
-            else:
-                self.future.set_exception(self.error)
 
 
 def connect(path: str, *, cache_kib: int) -> sqlite3.Connection:
@@ -232,11 +199,11 @@ class Writer:
     """The one connection that changes the database. While a commit is under way, callers queue for the next group."""
 
     def __init__(self, path: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._queue: deque[Caller] = deque()
+        self._queue: deque[SqliteCaller] = deque()
         self._path = path
         self._loop = loop
         self._connection: sqlite3.Connection | None = self._open()
-        self._group: list[Caller] = []
+        self._group: list[SqliteCaller] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self._blocked_since: float | None = None
@@ -245,7 +212,7 @@ class Writer:
         self._committer.start()
         sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_SECONDS))
 
-    def add(self, caller: Caller) -> None:
+    def add(self, caller: SqliteCaller) -> None:
         """Queue a caller; a group begins in this turn of the loop if none is under way."""
         self._queue.append(caller)
         if self._idle.is_set():
@@ -296,8 +263,8 @@ class Writer:
         else:
             self._committer.queue.put(connection)
 
-    def _take(self) -> list[Caller]:
-        callers: list[Caller] = []
+    def _take(self) -> list[SqliteCaller]:
+        callers: list[SqliteCaller] = []
         while self._queue and len(callers) < GROUP:
             caller = self._queue.popleft()
             if not caller.future.cancelled():
@@ -318,7 +285,7 @@ class Writer:
         return True
 
     @staticmethod
-    def _alone(connection: sqlite3.Connection, callers: list[Caller]) -> None:
+    def _alone(connection: sqlite3.Connection, callers: list[SqliteCaller]) -> None:
         tx = SqliteTx(connection)
         callers[0].perform(tx)
         if tx.failed is not None:
@@ -326,7 +293,7 @@ class Writer:
         if callers[0].error is not None:
             connection.execute("ROLLBACK")
 
-    def _together(self, connection: sqlite3.Connection, callers: list[Caller]) -> None:
+    def _together(self, connection: sqlite3.Connection, callers: list[SqliteCaller]) -> None:
         """One after the other; a savepoint for each only when somebody fails who has written, which is rare.
 
         A refusal that comes before the first write leaves nothing to undo. Otherwise the group begins again.
@@ -344,7 +311,7 @@ class Writer:
                 return
 
     @staticmethod
-    def _apart(connection: sqlite3.Connection, callers: list[Caller]) -> None:
+    def _apart(connection: sqlite3.Connection, callers: list[SqliteCaller]) -> None:
         execute = connection.execute
         for caller in callers:
             execute("SAVEPOINT caller")
