@@ -1,0 +1,63 @@
+"""The port to addresses that customers name: fetch a body within bounds; what can go wrong there.
+
+Apart from `http.py`, its adapter, so that who only needs the words (the gateway, and with it every short command) does
+not load the HTTP client. Called by gateway/media.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+Sink = Callable[[bytes], Awaitable[None]]
+"""Takes a body piece by piece. What it raises ends the fetch and reaches the caller."""
+
+
+class TooLarge(Exception):
+    """The body has, or says it has, more than the `most_bytes` allowed. The rest was not read."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"more than {most_bytes} bytes")
+        self.most_bytes = most_bytes
+
+
+class FetchFailed(Exception):
+    """There was no usable answer. `reason` is a clause that may be shown to the customer."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        """The answer's status, where there was one."""
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that went into its sink, whole."""
+
+    content_type: str
+    """As the server says, without parameters; not to be believed. `application/octet-stream` when it says nothing."""
+    size: int
+
+
+class Fetching(Protocol):
+    """A way to the addresses that customers name."""
+
+    async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
+        """Fetch a body into `sink`, following checked redirects. `timeout` in seconds, for it all.
+
+        Raises:
+            UrlRefused: the URL, a redirect or an address of one may not be used.
+            TooLarge: as soon as that is known.
+            FetchFailed: no usable answer.
+        """
+        ...
+
+
+class Closed:
+    """The door of a process that goes nowhere: a short command beside a running gateway."""
+
+    async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
+        """See `Fetching.get`: always fails."""
+        raise FetchFailed("nothing is fetched here")
