@@ -13,11 +13,18 @@ from types import ModuleType
 
 import uvloop
 
-from bench import accepts, machine, profiling, reads, sends, starts
+from bench import accepts, bodies, lists, machine, profiling, reads, sends, starts
 from bench.report import Workload, as_json, markdown
 from bench.servers import PROGRAM
 
-WORKLOADS: dict[str, ModuleType] = {"sync": sends, "accept": accepts, "reads": reads, "starts": starts}
+WORKLOADS: dict[str, ModuleType] = {
+    "sync": sends,
+    "accept": accepts,
+    "reads": reads,
+    "lists": lists,
+    "bodies": bodies,
+    "starts": starts,
+}
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- what the last run printed -->\n"
 PROFILE_MARK = "<!-- what the last --profile printed -->\n"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.machine import core_seconds
 from bench.servers import Process
@@ -71,8 +74,18 @@ async def closed(
     return load
 
 
-async def opened(server: Process, requests: Iterator[bytes], *, per_second: int, seconds: float) -> Load:
-    """A request every 1/`per_second`, whatever came of the earlier ones; latency runs from when it was due."""
+async def opened(
+    server: Process,
+    requests: Iterator[bytes],
+    *,
+    per_second: int,
+    seconds: float = math.inf,
+    during: asyncio.Future[Any] | None = None,
+) -> Load:
+    """A request every 1/`per_second`, whatever came of the earlier ones; latency runs from when it was due.
+
+    It ends after so many seconds, or when what happens meanwhile is over.
+    """
     load = Load()
     free = [await connect(server.port) for _ in range(64)]
 
@@ -88,10 +101,12 @@ async def opened(server: Process, requests: Iterator[bytes], *, per_second: int,
     with _measured(server, load):
         start = time.perf_counter()
         tasks = []
-        for number in range(int(per_second * seconds)):
+        for number in itertools.count():
             due = start + number / per_second
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
+            if number >= per_second * seconds or (during is not None and during.done()):
+                break
             tasks.append(asyncio.create_task(call(next(requests), due)))
         await asyncio.gather(*tasks)
     for line in free:

@@ -52,6 +52,28 @@ def memory(pid: int) -> tuple[float, float]:
     return sizes["Rss"], sizes["Pss"]
 
 
+def resident(pid: int) -> float:
+    """Mebibytes of a process that are in memory now."""
+    return _status(pid, "VmRSS")
+
+
+def peak(pid: int) -> float:
+    """The most mebibytes of a process that were in memory at once since `forget_peak`, as the kernel noted it."""
+    return _status(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """What is in memory now is the most there ever was, from now on."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _status(pid: int, name: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"/proc/{pid}/status has no {name}")
+
+
 def described() -> str:
     """What kind of machine this is, in a line, without its name."""
     model = "unknown processor"

@@ -27,7 +27,7 @@ async def run(folder: Path, rounds: int) -> Workload:
     place, loops = folder / "reads", list[float]()
     async with gateway(place) as server:
         requests = await _prepared(server.caller, Caller(server.port, _other_organization(place)))
-        lines = {name: await _answer(server.port, request) for name, request in requests.items()}
+        lines = {name: await answer(server.port, request) for name, request in requests.items()}
         loads: dict[str, list[Load]] = {name: [] for name in requests}
         plain: dict[str, list[Load]] = {name: [] for name in requests}
         async with bare(folder, list(lines.values())) as constant:
@@ -96,7 +96,8 @@ def _command(*words: str) -> str:
     return subprocess.run([PROGRAM, *words], check=True, capture_output=True, text=True).stdout
 
 
-async def _answer(port: int, request: bytes) -> bytes:
+async def answer(port: int, request: bytes) -> bytes:
+    """The body of an answer 200."""
     line = await connect(port)
     status, body = await line.ask(request)
     line.close()

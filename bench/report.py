@@ -12,12 +12,16 @@ from bench.counting import Count
 
 @dataclasses.dataclass(kw_only=True)
 class Figure:
-    """One thing measured: a value each round, of which the median counts, and the reference's in the same rounds."""
+    """One thing measured: a value each round, of which the median counts, and the reference's in the same rounds.
+
+    A target is one of the value, or one of its ratio to the reference.
+    """
 
     name: str
     unit: str
     rounds: list[float]
     target: float | None = None
+    target_ratio: float | None = None
     reference: list[float] = dataclasses.field(default_factory=list)
     lower_is_better: bool = False
     server_cpu: float | None = None
@@ -35,9 +39,10 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        if self.target is None:
+        value, target = (self.ratio, self.target_ratio) if self.target is None else (self.value, self.target)
+        if value is None or target is None:
             return None
-        return self.value <= self.target if self.lower_is_better else self.value >= self.target
+        return value <= target if self.lower_is_better else value >= target
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -118,7 +123,7 @@ def _table(workload: Workload) -> str:
             f"{each.name}, {each.unit}",
             f"**{_number(workload.score(each))}**",
             " ".join(map(_number, each.rounds)),
-            "" if each.target is None else f"{'≤' if each.lower_is_better else '≥'} {_number(each.target)}",
+            _target(each),
             {None: "", True: "met", False: "**not met**"}[workload.met(each)],
             reference,
             "" if each.ratio is None else f"{each.ratio:.2f}",
@@ -128,6 +133,13 @@ def _table(workload: Workload) -> str:
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _target(figure: Figure) -> str:
+    side = "≤" if figure.lower_is_better else "≥"
+    if figure.target is not None:
+        return f"{side} {_number(figure.target)}"
+    return "" if figure.target_ratio is None else f"ratio {side} {figure.target_ratio:.2f}"
 
 
 def _number(value: float) -> str:

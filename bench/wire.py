@@ -19,7 +19,7 @@ class Line(asyncio.Protocol):
     """A connection that is kept alive."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._keep(b"", awaited=0)
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self._transport: asyncio.Transport
 
@@ -31,21 +31,31 @@ class Line(asyncio.Protocol):
             self._answer.set_exception(Gone())
 
     def data_received(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
-        head = self._buffer.find(b"\r\n\r\n")
-        if head < 0 or self._answer is None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size < self._awaited:
             return
-        named = self._buffer.find(b"content-length: ", 0, head)
-        end = head + 4
-        if named > 0:
-            end += int(self._buffer[named + 16 : self._buffer.find(b"\r\n", named)])
-        if len(self._buffer) >= end:
-            answer, body = (int(self._buffer[9:12]), self._buffer[head + 4 : end])
-            self._buffer = self._buffer[end:]
-            self._answer.set_result((answer, body))
+        buffer = b"".join(self._parts)
+        head = buffer.find(b"\r\n\r\n")
+        end = 0 if head < 0 else head + 4 + _length(buffer, head)
+        if len(buffer) < end or head < 0 or self._answer is None:
+            self._keep(buffer, awaited=end)
+            return
+        answer, body = (int(buffer[9:12]), buffer[head + 4 : end])
+        self._keep(buffer[end:], awaited=0)
+        self._answer.set_result((answer, body))
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer.
+    def _keep(self, rest: bytes, *, awaited: int) -> None:
+        # A large answer is put together once, when it is whole.
+        self._parts, self._size, self._awaited = [rest], len(rest), awaited
+
+    @property
+    def answered(self) -> bool:
+        """Whether the last request has its answer."""
+        return self._answer is None or self._answer.done()
+
+    async def ask(self, *request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to a request, given in one or more parts.
 
         Raises:
             Gone: the connection ended first.
@@ -53,12 +63,18 @@ class Line(asyncio.Protocol):
         if self._transport.is_closing():
             raise Gone
         self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
+        self._transport.writelines(request)
         return await self._answer
 
     def close(self) -> None:
         """End it."""
         self._transport.close()
+
+
+def _length(buffer: bytes, head: int) -> int:
+    """What the header says of the body's length; 0 when it says nothing."""
+    named = buffer.find(b"content-length: ", 0, head)
+    return int(buffer[named + 16 : buffer.find(b"\r\n", named)]) if named > 0 else 0
 
 
 async def connect(port: int) -> Line:
@@ -71,13 +87,13 @@ class Caller:
 
     def __init__(self, port: int, key: str) -> None:
         self.port = port
-        self._key = key
+        self.key = key
 
     def request(self, method: str, path: str, body: Any = None) -> bytes:
         """The bytes of a request below /api/v1."""
         content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         return (
-            f"{method} /api/v1{path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {self._key}\r\n"
+            f"{method} /api/v1{path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {self.key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
         ).encode() + content
 

@@ -21,6 +21,7 @@ PROMISED = {
     "gone": 410,
     "cursor_expired": 410,
     "payload_too_large": 413,
+    "range_not_satisfiable": 416,
     "refused": 422,
     "rate_limited": 429,
     "internal": 500,

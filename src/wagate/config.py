@@ -144,6 +144,13 @@ def _read_origins(value: str) -> tuple[str, ...]:
     return origins
 
 
+def _read_networks(value: str) -> tuple[str, ...]:
+    networks = tuple(network.strip() for network in value.split(",") if network.strip())
+    for network in networks:
+        ipaddress.ip_network(network)
+    return networks
+
+
 def _read_address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
@@ -158,6 +165,7 @@ _HOST = _Kind("an IP address or a host name", _read_host)
 _DATABASE = _Kind("sqlite:///path/to/file or postgresql://user:password@host/name", _read_database)
 _NODE = _text("1 to 64 letters, digits, dots, dashes and underscores", r"[A-Za-z0-9._-]{1,64}")
 _ORIGINS = _Kind("origins such as https://app.example.com, separated by commas", _read_origins)
+_NETWORKS = _Kind("networks such as 10.1.0.0/16, separated by commas", _read_networks)
 _ADDRESS = _Kind("an address such as http://127.0.0.1:8080", _read_address)
 _RATE = _whole(0, 1_000_000, "; 0 is unlimited")
 
@@ -167,7 +175,10 @@ class Settings:
     """What a gateway and the commands on its data are told. Made by `load`; tests may make one directly."""
 
     data_dir: Path = _setting(  # noqa: RUF009 - a path does not change
-        Path("data"), _PATH, "Where the database, the secret key and the demo key live.", shown="./data"
+        Path("data"),
+        _PATH,
+        "Where the database, the media files (`blobs`), the secret key and the demo key live.",
+        shown="./data",
     )
     host: str = _setting("127.0.0.1", _HOST, "The address to listen on.")
     port: int = _setting(8080, _whole(0, 65535, "; 0 takes a free one"), "The port to listen on.")
@@ -207,6 +218,18 @@ class Settings:
     default_rate_per_hour: int = _setting(200, _RATE, "Sends an hour that a new session may make.")
     auto_read: bool = _setting(False, _SWITCH, "Whether new sessions send a read receipt for what they have stored.")
     event_days: int = _setting(7, _whole(1, 3650), "Days for which the event log is kept.")
+    media_days: int = _setting(7, _whole(1, 3650), "Days for which the files of messages are kept.")
+    media_fetch: str = _setting(
+        "on_demand",
+        _one_of("on_demand", "on_arrival"),
+        "When the files of incoming messages are fetched: when somebody asks for one, or as they arrive.",
+    )
+    allowed_networks: tuple[str, ...] = _setting(
+        (),
+        _NETWORKS,
+        "Networks that are not public and that addresses given by customers may lead to all the same.",
+        shown="none",
+    )
     cors_origins: tuple[str, ...] = _setting(
         (), _ORIGINS, "Web pages of these origins may call the gateway.", shown="none"
     )
@@ -238,6 +261,11 @@ class Settings:
     def secret_key_file(self) -> Path:
         """Where the secret key is kept when `WAGATE_SECRET_KEY` does not give it."""
         return self.data_dir / "secret.key"
+
+    @property
+    def blobs_folder(self) -> Path:
+        """Where the files of messages and uploads are kept."""
+        return self.data_dir / "blobs"
 
     @property
     def demo_key_file(self) -> Path:

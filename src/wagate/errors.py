@@ -11,6 +11,7 @@
     ├── Gone ───────────────── 410 gone
     │   └── CursorExpired      410 cursor_expired
     ├── PayloadTooLarge ────── 413 payload_too_large
+    ├── RangeNotSatisfiable ── 416 range_not_satisfiable
     ├── Refused ────────────── 422 refused: the network said no
     │   └── NotGroupAdmin      403 forbidden: the network said no for lack of rights
     ├── RateLimited ────────── 429 rate_limited
@@ -118,6 +119,12 @@ class PayloadTooLarge(WagateError):
     """The body is too large."""
 
     code, status = "payload_too_large", 413
+
+
+class RangeNotSatisfiable(WagateError):
+    """The range begins behind the end."""
+
+    code, status = "range_not_satisfiable", 416
 
 
 class Refused(WagateError):

@@ -110,6 +110,10 @@ class SandboxGateway:
             time.sleep(0.01)
         return found
 
+    def advance(self, seconds: float) -> None:
+        """Turn the clock of a gateway with `clock="manual"`: what was due by then has begun when this returns."""
+        self.post("/sandbox/clock", {"advanceSeconds": seconds})
+
     def run(self, work: Any) -> Any:
         """Run a coroutine on the gateway's own loop; its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_SECONDS)

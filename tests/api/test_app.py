@@ -17,7 +17,8 @@ from wagate.api.operations import KIB, MANAGE, OPEN, READ, SEND, Call, Operation
 from wagate.backends.database import UnstorableValue
 from wagate.errors import NotFound, RateLimited
 from wagate.gateway import Gateway
-from wagate.model.messages import Send, SendResult
+from wagate.model.messages import SendResult
+from wagate.model.sends import Send
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from wagate.api.operations import SEND, Call, Operation
 from wagate.errors import BadRequest, PayloadTooLarge
 from wagate.model import Ask
 from wagate.model.chats import UpdateChat
-from wagate.model.messages import Send, SendText
+from wagate.model.sends import Send, SendText
 
 
 async def nothing(call: Call) -> None:

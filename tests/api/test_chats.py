@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateways import exactly, invalid, refused, text
+from tests.support.gateways import events, exactly, invalid, key, refused, text
 from wagate import testing
 from wagate.testing import SandboxGateway
 
@@ -137,3 +137,76 @@ def test_a_groups_chat_is_called_like_the_group(wagate: SandboxGateway, here: st
     newest = wagate.get(f"{here}/chats/{group}/messages")["data"][0]
     assert (newest["waMessageId"], newest["senderJid"]) == (said, "9990000065@s.whatsapp.net")
     assert wagate.get(f"{here}/chats/{group}")["unreadCount"] == 1
+
+
+def test_what_is_not_there_cannot_be_changed(wagate: SandboxGateway, here: str) -> None:
+    for method, below in (("PATCH", ""), ("DELETE", ""), ("POST", "/read")):
+        body = {} if method == "PATCH" else None
+        refused(wagate.ask(method, f"{here}/chats/9990000099{below}", body), 404, "not_found")
+        invalid(wagate.ask(method, f"{here}/chats/x{below}", body), "cid")
+        refused(wagate.ask(method, f"{here}/chats/9990000099{below}", body, key=key(wagate, "read")), 403)
+    for wrong, path in (({"archived": 1}, "archived"), ({"mutedUntil": -1}, "mutedUntil"), ({"name": "x"}, "name")):
+        invalid(wagate.ask("PATCH", f"{here}/chats/9990000099", wrong), path)
+
+
+def test_the_stored_chat_is_changed_and_told(wagate: SandboxGateway, here: str) -> None:
+    say(wagate, here, "9990000066")
+    where = f"{here}/chats/9990000066"
+    jid = "9990000066@s.whatsapp.net"
+    before = wagate.get(where)
+    for body, change in (
+        ({}, {}), ({"archived": True, "pinned": True}, {"archived": True, "pinned": True}),
+        ({"mutedUntil": 5}, {"mutedUntil": 5}), ({"archived": False, "mutedUntil": None}, {"archived": False}),
+    ):  # fmt: skip
+        answer = wagate.ask("PATCH", where, body)
+        before |= change
+        assert (answer.status, answer.body) == (200, before)
+        assert wagate.get(where) == before
+    answer = wagate.ask("PATCH", where, {"unmute": True, "mutedUntil": 9})
+    assert "mutedUntil" not in answer.body
+    read = wagate.ask("POST", f"{where}/read")
+    assert (read.status, read.body["unreadCount"]) == (200, 0)
+    told = [e["payload"] for e in events(wagate, "chat.update") if e["payload"]["chatJid"] == jid]
+    assert [{k: v for k, v in each.items() if k != "chatJid"} for each in told] == [
+        {"change": "archived", "archived": True},
+        {"change": "pinned", "pinned": True},
+        {"change": "muted", "mutedUntil": 5},
+        {"change": "archived", "archived": False},
+        {"change": "muted", "mutedUntil": 0},
+        {"change": "read", "unreadCount": 0},
+    ]
+
+
+def test_a_deleted_chat_is_gone_until_somebody_writes(wagate: SandboxGateway, here: str) -> None:
+    said = say(wagate, here, "9990000067")
+    where = f"{here}/chats/9990000067"
+    answer = wagate.ask("DELETE", where)
+    assert (answer.status, answer.body) == (204, b"")
+    refused(wagate.ask("DELETE", where), 404, "not_found")
+    for gone in (where, f"{where}/messages", f"{here}/messages/{said}"):
+        refused(wagate.ask("GET", gone), 404, "not_found")
+    newer = say(wagate, here, "9990000067")
+    assert [each["waMessageId"] for each in wagate.get(f"{where}/messages")["data"]] == [newer]
+    assert wagate.get(where)["unreadCount"] == 1
+
+
+def test_who_wrote_by_lid_is_one_chat_when_the_number_is_learnt(wagate: SandboxGateway, here: str) -> None:
+    known = wagate.get(f"{here}/contacts/check?phone=9990000068")
+    first = say(wagate, here, known["lid"])
+    assert wagate.get(f"{here}/messages/{first}")["chatJid"] == known["lid"]
+    refused(wagate.ask("GET", f"{here}/chats/9990000068"), 404, "not_found")
+    second = say(wagate, here, "9990000068")
+    for cid in (known["lid"], "9990000068"):
+        chat = wagate.get(f"{here}/chats/{cid}")
+        assert (chat["jid"], chat["unreadCount"], chat["aliases"]) == (known["jid"], 2, [known["lid"]])
+        words = wagate.get(f"{here}/chats/{cid}/messages")["data"]
+        assert [each["waMessageId"] for each in words] == [second, first]
+    assert [each["jid"] for each in wagate.get(f"{here}/chats")["data"]] == [known["jid"]]
+    assert len(wagate.get(f"{here}/contacts?q=9990000068")["data"]) == 1
+    sent = wagate.post(f"{here}/messages", text(known["lid"]))
+    assert wagate.get(f"{here}/messages/{sent['waMessageId']}")["chatJid"] == known["jid"]
+    session = here.rpartition("/")[2]
+    told = [e["payload"] for e in events(wagate, "chat.update", session=session)]
+    assert [each for each in told if each["change"] == "merged"] == [
+        {"chatJid": known["jid"], "change": "merged", "unreadCount": 1}
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +16,33 @@ from wagate.errors import SessionNotConnected
 from wagate.model.organizations import CAPABILITIES
 from wagate.testing import SandboxGateway
 
+JPEG = base64.b64encode(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(64) + b"\xff\xd9").decode()
 GOOD: dict[str, Any] = {
     "createSession": {},
     "updateSession": {"label": "mine"},
     "sessionPairingCode": {"phone": "9990000003"},
     "sendMessage": {"type": "text", "to": "9990000002", "text": "hello"},
+    "setPresence": {"state": "online"},
+    "postStatus": {"text": "hello"},
+    "editMessage": {"chat": "9990000002", "text": "hello"},
+    "revokeMessage": {"chat": "9990000002"},
+    "forwardMessage": {"chat": "9990000002", "to": "9990000003"},
+    "addReaction": {"chat": "9990000002", "emoji": "\U0001f44d"},
+    "removeReaction": {"chat": "9990000002"},
+    "voteMessage": {"chat": "9990000002", "options": ["a"]},
+    "markRead": {"chat": "9990000002", "messageIds": ["3EB000000000000000"]},
+    "updateChat": {"archived": True},
+    "setChatPresence": {"state": "composing"},
+    "rejectGroupMembers": {"participants": ["9990000002"]},
+    "setGroupPicture": {"media": {"data": JPEG}},
+    "createChannel": {"name": "channel"},
+    "muteChannel": {"mute": True},
+    "createKey": {"name": "key", "permissions": ["read"]},
+    "sandboxReact": {"from": "9990000002", "emoji": "\U0001f44d"},
+    "sandboxEdit": {"from": "9990000002", "text": "hello"},
+    "sandboxRevoke": {"from": "9990000002"},
+    "sandboxVote": {"from": "9990000002", "options": ["a"]},
+    "sandboxRing": {"to": "9990000001"},
     "createGroup": {"name": "group", "participants": ["9990000002"]},
     "updateGroup": {"subject": "group"},
     "addGroupMembers": {"participants": ["9990000002"]},
@@ -39,9 +62,14 @@ GOOD: dict[str, Any] = {
 """A body that each operation takes."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-SESSIONS = [operation for operation in OPERATIONS if "session" in operation.names]
-BODIES = [operation for operation in OPERATIONS if operation.body is not None]
-LIVE = [operation for operation in OPERATIONS if SessionNotConnected in operation.errors]
+KEYED = [operation for operation in OPERATIONS if "super_admin" not in operation.capability]
+PLATFORM = [operation for operation in OPERATIONS if operation not in KEYED]
+SESSIONS = [operation for operation in KEYED if "session" in operation.names]
+BODIES = [operation for operation in OPERATIONS if operation.body not in (None, bytes)]
+# Media that is here is read without a connection, and the message is looked for first.
+LIVE = [o for o in KEYED if SessionNotConnected in o.errors and o.id != "getMedia"]
+QUERIES = {"checkContact": "?phone=9990000002", "previewInvite": "?invite=abcdefghijklmnop"}
+"""What must be asked in a query."""
 
 
 class Stage:
@@ -71,8 +99,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def path(operation: Operation, session: str = "ses_nobody") -> str:
     """The operation's path with ids of things that are not there."""
     values = {"session": session, "gid": "120363000000000000@g.us", "jid": "9990000002", "phone": "9990000002"}
-    values |= {"mid": "3EB000000000000000", "outboxId": "ob_nothing", "cid": "9990000002"}
-    return operation.path.format_map(values)
+    values |= {
+        "mid": "3EB000000000000000",
+        "outboxId": "ob_nothing",
+        "cid": "9990000002",
+        "lid": "9990000002",
+        "id": "key_nothing",
+    }
+    return operation.path.format_map(values) + QUERIES.get(operation.id, "")
 
 
 def each(operations: list[Operation]) -> Any:
@@ -119,7 +153,7 @@ def test_a_live_action_on_a_stopped_session_is_501(stage: Stage, operation: Oper
     assert refused(answer, 501, "not_implemented")["reason"] == "session_not_connected"
 
 
-@each([operation for operation in OPERATIONS if operation.method in ("POST", "PUT", "PATCH")])
+@each([o for o in KEYED if o.method in ("POST", "PUT", "PATCH") and o.body is not bytes])
 def test_a_malformed_body_is_400(stage: Stage, operation: Operation) -> None:
     where = path(operation, stage.stopped)
     unknown = b'{"nothingLikeThis": 1}'
@@ -137,9 +171,17 @@ def test_a_field_of_the_wrong_type_is_400(stage: Stage, operation: Operation) ->
                 refused(answer, 400, "validation_error")
 
 
-@each(OPERATIONS)
+@each(PLATFORM)
+def test_no_key_reaches_what_is_the_platforms(stage: Stage, operation: Operation) -> None:
+    for session in ("ses_nobody", stage.foreign, stage.stopped):
+        refused(stage.ask(operation.method, path(operation, session)), 403, "forbidden")
+
+
+@each(KEYED)
 def test_an_unknown_query_parameter_is_400(stage: Stage, operation: Operation) -> None:
-    answer = stage.ask(operation.method, path(operation, stage.stopped) + "?nothing=1", GOOD.get(operation.id))
+    where = path(operation, stage.stopped)
+    where += ("&" if "?" in where else "?") + "nothing=1"
+    answer = stage.ask(operation.method, where, GOOD.get(operation.id))
     details = refused(answer, 400, "validation_error")
     assert details["fields"] == [{"path": "nothing", "message": "is not a known query parameter"}]
 

@@ -14,8 +14,9 @@ from wagate.api.operations import OPEN, READ, SEND, Call, HeaderParameter, Opera
 from wagate.errors import NoAnswer, PayloadTooLarge, RateLimited, Refused, Unauthorized
 from wagate.model.events import CATALOGUE, Event
 from wagate.model.groups import UpdateGroup
-from wagate.model.messages import Send, SendResult
+from wagate.model.messages import SendResult
 from wagate.model.sandbox import Say, Shown
+from wagate.model.sends import Send
 from wagate.model.sessions import CreateSession, Session
 
 

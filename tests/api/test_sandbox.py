@@ -94,7 +94,7 @@ def test_what_phones_show_is_listed_by_recipient_sender_and_id(wagate: SandboxGa
     id = wagate.post(f"{here}/messages", text(group, "to all"))["waMessageId"]
     copies = everything(wagate, f"/sandbox/messages?mid={id}")
     for copy in copies:
-        exactly(copy, "waMessageId from to recipient type content timestamp status")
+        exactly(copy, "waMessageId from to recipient type content timestamp status edited revoked reactions votes")
     assert {copy["recipient"] for copy in copies} == {"9990000021@s.whatsapp.net", "9990000022@s.whatsapp.net"}
     assert {(copy["from"], copy["to"]) for copy in copies} == {("9990000001@s.whatsapp.net", group)}
     wagate.until(lambda: {c["status"] for c in everything(wagate, f"/sandbox/messages?mid={id}")} == {"read"})

@@ -235,3 +235,37 @@ def test_the_gateways_own_process_loads_neither_alembic_nor_a_driver_it_does_not
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"alembic", "sqlalchemy", "asyncpg"} & set(loaded)
+
+
+BEFORE_CONTACTS_WERE_SEARCHED = """
+INSERT INTO chats (organization_id, session_id, jid, last_message_at) VALUES
+  ('o', 's', '9990000001@s.whatsapp.net', 5), ('o', 's', '123@lid', 6), ('o', 's', '120363@g.us', 7),
+  ('o', 's', '9990000002@s.whatsapp.net', 8);
+INSERT INTO contacts (organization_id, session_id, jid, lid, push_name, first_seen_at, updated_at) VALUES
+  ('o', 's', '9990000002@s.whatsapp.net', '222@lid', 'Bob', 1, 1);
+INSERT INTO members (organization_id, session_id, group_jid, jid, lid, role, first_seen_at, last_seen_at) VALUES
+  ('o', 's', '120363@g.us', '9990000002@s.whatsapp.net', '222@lid', 'member', 2, 3),
+  ('o', 's', '120363@g.us', '9990000003@s.whatsapp.net', '333@lid', 'member', 2, 3),
+  ('o', 's', '120364@g.us', '9990000003@s.whatsapp.net', '333@lid', 'member', 2, 3);
+"""
+
+
+async def test_people_of_chats_and_groups_become_contacts(url: str) -> None:
+    dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
+    later = statements(dialect, since="0001")
+    first = statements(dialect)[: -len(later)]
+    await execute(url, *(f"{each};" for each in first), BEFORE_CONTACTS_WERE_SEARCHED, *(f"{each};" for each in later))
+    question = "SELECT jid, lid, direct, grouped, search FROM contacts ORDER BY COALESCE(jid, lid)"
+    if dialect == "sqlite":
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            found = connection.execute(question).fetchall()
+    else:
+        there = await asyncpg.connect(url)
+        found = [tuple(row) for row in await there.fetch(question)]
+        await there.close()
+    assert sorted(found, key=lambda row: row[4]) == [
+        (None, "123@lid", 1, 0, " "),
+        ("9990000001@s.whatsapp.net", None, 1, 0, " 9990000001"),
+        ("9990000003@s.whatsapp.net", "333@lid", 0, 1, " 9990000003"),
+        ("9990000002@s.whatsapp.net", "222@lid", 1, 1, "bob 9990000002"),
+    ]

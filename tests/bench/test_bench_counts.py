@@ -68,6 +68,14 @@ def test_targets_are_met_from_the_right_side_and_by_the_median() -> None:
     assert Figure(name="rate", unit="1/s", rounds=[50], reference=[100]).ratio == 0.5
 
 
+def test_a_target_may_be_of_the_ratio() -> None:
+    def costs(value: float) -> Figure:
+        return Figure(name="list", unit="ms", rounds=[value], reference=[2], target_ratio=1.2, lower_is_better=True)
+
+    assert [costs(value).met for value in (2.3, 2.5)] == [True, False]
+    assert "ratio ≤ 1.20" in markdown([Workload(name="x", figures=[costs(2.5)])], [])
+
+
 def test_the_page_has_a_head_and_the_tables_of_a_whole_run() -> None:
     head, mark, printed = PAGE.read_text().partition(MARK)
     assert mark

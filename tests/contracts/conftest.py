@@ -14,4 +14,4 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     """An engine and what is around it."""
     made = await Sandbox().start()
     yield made
-    await made.engine.close()
+    await made.close()

@@ -26,7 +26,8 @@ from wagate.model.actions import (
     RequestCode,
     SessionAction,
 )
-from wagate.model.messages import Content, LocationContent, Outgoing
+from wagate.model.contents import Content, LocationContent
+from wagate.model.messages import Outgoing
 
 pytestmark = pytest.mark.anyio
 

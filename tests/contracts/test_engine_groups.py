@@ -9,21 +9,30 @@ import pytest
 from tests.support.engines import Sandbox, jid, members, settle, text, until
 from wagate.engines.base import (
     Arrived,
+    ChatMarked,
     Receipt,
 )
-from wagate.errors import BadRequest, NotAMember, NotGroupAdmin, Refused
+from wagate.engines.sandbox.people import lid_of
+from wagate.errors import BadRequest, NotAMember, NotFound, NotGroupAdmin, Refused
 from wagate.model.actions import (
     AddMembers,
     ApproveMembers,
     CreateGroup,
+    DeleteGroupPicture,
     DemoteMember,
     GetInvite,
+    GetPicture,
     JoinGroup,
     LeaveGroup,
+    ListPending,
+    PreviewInvite,
     PromoteMember,
+    RejectMembers,
     RemoveMember,
     ResetInvite,
     SetAnnounce,
+    SetDescription,
+    SetGroupPicture,
     SetLocked,
     SetSubject,
 )
@@ -53,6 +62,8 @@ async def test_actions_need_the_group_and_the_right(world: Sandbox) -> None:
         PromoteMember(group=ours, person=jid(ANN)),
         DemoteMember(group=ours, person=jid(BEN)),
         ApproveMembers(group=ours, people=[jid(CAT)]),
+        RejectMembers(group=ours, people=[jid(CAT)]),
+        ListPending(group=ours),
     ):
         with pytest.raises(NotGroupAdmin):
             await connection.perform(action)
@@ -60,6 +71,8 @@ async def test_actions_need_the_group_and_the_right(world: Sandbox) -> None:
         await connection.send(text("W1", elsewhere.group_jid))
     with pytest.raises(BadRequest):
         await connection.perform(JoinGroup(code="nonsense"))
+    with pytest.raises(BadRequest):
+        await connection.perform(PreviewInvite(code="nonsense"))
 
 
 async def test_a_made_group_is_stored_before_the_answer(world: Sandbox) -> None:
@@ -153,3 +166,68 @@ async def test_a_message_to_a_group_reaches_every_member(world: Sandbox) -> None
         (group, jid(DAN), "delivered"),
         (group, jid(DAN), "read"),
     }
+
+
+async def test_an_invite_shows_its_group_until_it_is_reset(world: Sandbox) -> None:
+    ours, _ = await world.linked("s1", ANN)
+    theirs, sink = await world.linked("s2", BEN)
+    group = (await ours.perform(CreateGroup(subject="Team", people=[jid(CAT)]))).group_jid
+    code = (await ours.perform(GetInvite(group=group))).invite.rpartition("/")[2]
+    seen = await theirs.perform(PreviewInvite(code=code))
+    assert (seen.group_jid, seen.subject, seen.participant_count, seen.owner_jid) == (group, "Team", 2, jid(ANN))
+    assert (seen.description or None, seen.created_at_wa) == (None, world.clock.now())
+    await ours.perform(SetDescription(group=group, description="words"))
+    assert (await theirs.perform(PreviewInvite(code=code))).description == "words"
+    await ours.perform(ResetInvite(group=group))
+    with pytest.raises(BadRequest):
+        await theirs.perform(PreviewInvite(code=code))
+    assert sink.reports == []
+
+
+async def test_who_asks_waits_until_an_admin_decides(world: Sandbox) -> None:
+    ours, our_sink = await world.linked("s1", ANN)
+    theirs, their_sink = await world.linked("s2", BEN)
+    made = await world.group(ANN, [jid(DAN)], approve_joins=True)
+    group = made.group_jid
+    assert (await world.truth(group)).approves_joins
+    for action in (ApproveMembers, RejectMembers):
+        with pytest.raises(NotFound):
+            await ours.perform(action(group=group, people=[jid(BEN)]))
+    for _ in range(2):
+        asked = await theirs.perform(JoinGroup(code=made.invite.rpartition("/")[2]))
+        assert (asked.group_jid, asked.pending) == (group, True)
+    at = world.clock.now()
+    await world.pass_time(1)
+    await world.move(group, CAT, "request")
+    first, second = await ours.perform(ListPending(group=group))
+    assert (first.jid, first.lid, first.requested_at) == (jid(BEN), lid_of(BEN), at)
+    assert (second.jid, second.requested_at) == (jid(CAT), world.clock.now())
+    await ours.perform(RejectMembers(group=group, people=[jid(CAT)]))
+    assert (await world.truth(group)).pending == [jid(BEN)]
+    await ours.perform(ApproveMembers(group=group, people=[lid_of(BEN)]))
+    await until(lambda: their_sink.of(GroupChanged))
+    assert members(their_sink.of(GroupSeen)[0]) == {ANN: "superadmin", DAN: "member", BEN: "member"}
+    assert [change.reason for change in their_sink.of(GroupChanged)] == ["approved"]
+    joined = our_sink.of(MembersChanged)[-1]
+    assert (joined.change, [each.person.jid for each in joined.people]) == ("join", [jid(BEN)])
+    assert await ours.perform(ListPending(group=group)) == []
+
+
+async def test_a_picture_is_shown_to_every_member(world: Sandbox) -> None:
+    ours, our_sink = await world.linked("s1", ANN)
+    theirs, their_sink = await world.linked("s2", BEN)
+    group = (await ours.perform(CreateGroup(subject="Team", people=[jid(BEN)]))).group_jid
+    await world.file("med_1")
+    with pytest.raises(NotFound):
+        await theirs.perform(GetPicture(jid=group))
+    picture = (await theirs.perform(SetGroupPicture(group=group, media="med_1"))).id
+    assert their_sink.of(ChatMarked) == [ChatMarked(chat=group, picture_id=picture)]
+    assert (await ours.perform(GetPicture(jid=group))).id == picture
+    assert (await world.truth(group)).picture_id == picture
+    await ours.perform(DeleteGroupPicture(group=group))
+    await ours.perform(DeleteGroupPicture(group=group))
+    told = [ChatMarked(chat=group, picture_id=picture), ChatMarked(chat=group, picture_removed=True)]
+    assert our_sink.of(ChatMarked) == told
+    await until(lambda: their_sink.of(ChatMarked) == told)
+    with pytest.raises(NotFound):
+        await theirs.perform(GetPicture(jid=group))

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import wagate.cli
+from tests.docs.capabilities import capabilities_page
+from tests.docs.story import EXAMPLES
 from tests.support.source import PACKAGE, ROOT, files
 from wagate.api.openapi import document, errors_of
 from wagate.api.operations import PREFIX, Operation
@@ -70,29 +74,28 @@ same, and `details.certain` is the last word.
 
 
 def events_page() -> str:
-    """Every event that this version records, and its payload."""
-    present = recorded()
+    """Every event that this version records: its payload, and an example of each."""
+    present, examples = recorded(), msgspec.json.decode(EXAMPLES.read_bytes())
     text = f"""# Events
 
 This page is printed from `src/wagate/model/events.py`. An event is a fact in its organization's log, which is read by
-`GET {PREFIX}/events`. Each has the same envelope:
-
-```json
-{{"schema": "v1", "id": "evt_…", "event": "message.status", "session": "ses_…", "organization": "org_…",
- "timestamp": 1795264307796, "payload": {{}}}}
-```
-
-Ids only grow within an organization, and none appears behind one that was read; `timestamp` is in epoch milliseconds.
-`?` marks what may be absent.
+`GET {PREFIX}/events`. Each has the same envelope: `schema`, `id`, `event`, `session`, `organization`, `timestamp` and
+`payload`. Ids only grow within an organization, and none appears behind one that was read; `timestamp` is in epoch
+milliseconds. `?` marks what may be absent. The examples were recorded from one story on the sandbox.
 """
     for kind in dict.fromkeys(CATALOGUE[name] for name in present):
         schema, names = SHAPES[kind.__name__], [name for name in present if CATALOGUE[name] is kind]
         text += f"\n## {', '.join(names)}\n\n{_prose(schema['description'])}\n\n{_fields(schema)}\n"
+        text += "".join(_example(examples[name]) for name in names)
     payloads = [SHAPES[CATALOGUE[name].__name__] for name in present]
     inside = [name for name in _reached(payloads) if name not in {kind.__name__ for kind in CATALOGUE.values()}]
     text += "\n## Shapes inside\n\n" + "".join(_shape(name) for name in inside)
     later = ", ".join(f"`{name}`" for name in CATALOGUE if name not in present)
     return text + f"\n## Named, not recorded yet\n\nThe catalogue holds the names {later} for later versions.\n"
+
+
+def _example(envelope: Any) -> str:
+    return f"\n```json\n{msgspec.json.format(msgspec.json.encode(envelope), indent=2).decode()}\n```\n"
 
 
 def recorded() -> list[str]:
@@ -131,6 +134,7 @@ def architecture() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "ARCHITECTURE.md": architecture,
     "docs/reference/operations.md": operations_page,
+    "docs/reference/capabilities.md": capabilities_page,
     "docs/reference/errors.md": errors_page,
     "docs/reference/events.md": events_page,
     "docs/reference/settings.md": settings_table,

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.files import PNG
 from tests.support.parts import caller, held, opened, within, words
-from wagate.gateway import chats, groups, messages, outbox, purges, sessions
+from wagate.gateway import chats, groups, media, messages, outbox, purges, sessions
 from wagate.model.contacts import Person
 from wagate.model.groups import GroupSeen, Participant
 from wagate.model.messages import Arrived
 
 pytestmark = pytest.mark.anyio
 
-TABLES = ("outbox", "messages", "chats", "contacts", "groups", "members")
+ABOUT = {
+    "reactions": "(session_id, organization_id, chat_jid, wire_id, author, person, emoji, timestamp)"
+    " VALUES (:session, :organization, 'c', :key, 'a', 'p', 'e', 1)",
+    "votes": "(session_id, organization_id, chat_jid, wire_id, author, person, options, timestamp)"
+    " VALUES (:session, :organization, 'c', :key, 'a', 'p', '[]', 1)",
+    "polls": "(session_id, organization_id, chat_jid, wire_id, author, ends_at)"
+    " VALUES (:session, :organization, 'c', :key, 'a', 1)",
+    "backfills": "(id, session_id, organization_id, status, started_at) VALUES (:key, :session, :organization, 'x', 1)",
+}
+TABLES = ("outbox", "messages", "chats", "contacts", "groups", "members", "media", *ABOUT)
 
 
 async def test_everything_of_the_session_goes_and_nothing_of_another() -> None:
     async with opened() as gw:
         who = await caller(gw)
+        files: list[str] = []
         doomed, kept = await held(gw, who), await held(gw, who, "9990000009")
         for mine in (doomed, kept):
             for i in range(7):
@@ -31,6 +42,14 @@ async def test_everything_of_the_session_goes_and_nothing_of_another() -> None:
                 members=[Participant(person=Person(jid="9990000011@s.whatsapp.net"), role="member")],
             )  # fmt: skip
             await within(gw, lambda tx, mine=mine, seen=seen: groups.seen(tx, mine, 1, seen))
+            file = await gw.blobs.spool()
+            await file.write(PNG)
+            picture = media.Offered(wanted="image", path="media", file=file)
+            (taken,) = await media.take_in(gw, who, [picture], session_id=mine.id)
+            files.append(str(taken.id))
+            for table, row in ABOUT.items():
+                values = {"session": mine.id, "organization": who.organization_id, "key": f"{table} of {mine.id}"}
+                await within(gw, lambda tx, sql=f"INSERT INTO {table} {row}", values=values: tx.run(sql, **values))
         await sessions.delete(gw, who, doomed.id)
         (purge,) = await purges.due(gw)
         assert purge.session_id == doomed.id
@@ -42,6 +61,7 @@ async def test_everything_of_the_session_goes_and_nothing_of_another() -> None:
         for table in TABLES:
             sql = f"SELECT session_id, COUNT(*) FROM {table} GROUP BY session_id"
             assert {row[0] for row in await gw.db.all(sql)} == {kept.id}, table
+        assert [await gw.blobs.open(id) is None for id in files] == [True, False]
         assert len((await chats.page(gw, who, kept.id, _all()))[0]) == 7
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.support.files import JPEG
 from tests.support.stores import Stores
+from wagate.backends.blobs import DiskBlobs
 from wagate.clock import ManualClock
 from wagate.engines.base import Account, Engine, Report
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.engines.sandbox.settings import Bounds
 from wagate.model.actions import Action
+from wagate.model.contents import Content, Media, TextContent
 from wagate.model.groups import GroupSeen
 from wagate.model.jid import user
-from wagate.model.messages import Outgoing, TextContent
+from wagate.model.messages import Outgoing
 from wagate.model.sandbox import (
     Acknowledge,
     AlterPerson,
+    ChangeMessage,
     ChangePerson,
     Disturb,
     Fault,
@@ -87,10 +96,12 @@ class Sandbox:
         self.stores = Stores()
         self.clock = ManualClock(1_700_000_000_000)
         self.bounds = bounds
+        self.root = Path(tempfile.gettempdir()) / f"wagate-{uuid.uuid4()}"
+        self.files = DiskBlobs(self.root)
         self.engine: Engine = self._engine()
 
     def _engine(self) -> SandboxEngine:
-        return SandboxEngine(self.stores, self.clock, seed="test", bounds=self.bounds)
+        return SandboxEngine(self.stores, self.clock, seed="test", bounds=self.bounds, files=self.files)
 
     async def start(self) -> Sandbox:
         await self.sandbox.host(ORG)
@@ -100,6 +111,11 @@ class Sandbox:
     def sandbox(self) -> SandboxEngine:
         assert isinstance(self.engine, SandboxEngine)
         return self.engine
+
+    async def close(self) -> None:
+        await self.engine.close()
+        await self.files.close()
+        shutil.rmtree(self.root, ignore_errors=True)
 
     async def restart(self) -> None:
         """Stop in good order and begin again on what was kept."""
@@ -143,6 +159,24 @@ class Sandbox:
         wire_id: str = said.wa_message_id
         return wire_id
 
+    async def speak(self, sender: str, to: str, content: Content) -> str:
+        said = await self.drive(Speak(sender=sender, to=to, content=content))
+        wire_id: str = said.wa_message_id
+        return wire_id
+
+    async def change(self, sender: str, message: str, what: Any, **more: Any) -> None:
+        await self.drive(ChangeMessage(sender=sender, message=message, what=what, **more))
+
+    async def file(self, key: str = "med_1", data: bytes = JPEG, mimetype: str = "image/jpeg", **more: Any) -> Media:
+        """A file that the gateway has under a key of its own."""
+        await self.files.put(key, [data])
+        return Media(id=key, mimetype=mimetype, size=len(data), sha256=sha256(data).hexdigest(), **more)
+
+    async def bytes_of(self, key: str) -> bytes | None:
+        """What lies there."""
+        async with self.files.local(key) as path:
+            return None if path is None else path.read_bytes()
+
     async def acknowledge(self, sender: str, message: str, what: Any = "read") -> None:
         await self.drive(Acknowledge(sender=sender, message=message, what=what))
 
@@ -155,8 +189,11 @@ class Sandbox:
         page: FramePage = await self.drive(ListFrames(after="", limit=1000))
         return sum(row.wa_message_id == message for row in page.rows)
 
-    async def group(self, owner: str, people: list[str], subject: str = "Friends") -> MadeGroup:
-        made: MadeGroup = await self.drive(MakeGroup(owner=owner, subject=subject, people=people))
+    async def group(
+        self, owner: str, people: list[str], subject: str = "Friends", *, approve_joins: bool = False
+    ) -> MadeGroup:
+        making = MakeGroup(owner=owner, subject=subject, people=people, approve_joins=approve_joins)
+        made: MadeGroup = await self.drive(making)
         return made
 
     async def truth(self, group: str) -> TrueGroup:

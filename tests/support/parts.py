@@ -10,15 +10,17 @@ from typing import Any
 
 import msgspec
 
+from tests.support.files import blob_store
 from wagate.backends.broker import LocalBroker
 from wagate.backends.database import Database, Tx
+from wagate.backends.doors import Closed, Fetching
 from wagate.backends.migrate import statements
 from wagate.backends.sqlite import SqliteDatabase
 from wagate.clock import ManualClock
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.gateway import EngineFacts, Gateway, Rules, Window, events, leases, organizations, sessions
 from wagate.gateway.leases import Held
-from wagate.model.messages import TextContent
+from wagate.model.contents import TextContent
 from wagate.model.organizations import CAPABILITIES, Caller
 from wagate.model.sessions import CreateSession, Pairing, UpdateSession
 
@@ -34,10 +36,15 @@ SANDBOX = EngineFacts(
 WHOLE = Window(200)
 
 
-def over(db: Database, *, node: str = "test", clock: ManualClock | None = None, **rules: Any) -> Gateway:
+def over(
+    db: Database, *, node: str = "test", clock: ManualClock | None = None, http: Fetching | None = None, **rules: Any
+) -> Gateway:
     """A gateway on a database; another `node` on the same one is another process."""
     told = Rules(**{"node": node, "engines": {"sandbox": SANDBOX}, "rate_per_min": 0, "rate_per_hour": 0, **rules})
-    return Gateway(db=db, broker=LocalBroker(), clock=clock or ManualClock(START), rules=told)
+    return Gateway(
+        db=db, broker=LocalBroker(), clock=clock or ManualClock(START), rules=told,
+        blobs=blob_store(), http=http or Closed(),
+    )  # fmt: skip
 
 
 @asynccontextmanager

@@ -12,11 +12,13 @@ from typing import Any
 
 import uvicorn
 
+from tests.support.files import blob_store
 from wagate.api.app import ApiOptions, build
 from wagate.api.cursors import Signer
 from wagate.api.operations import Operation
 from wagate.api.wire import Protocol
 from wagate.backends.broker import LocalBroker
+from wagate.backends.doors import Closed
 from wagate.backends.migrate import statements
 from wagate.backends.sqlite import SqliteDatabase
 from wagate.clock import ManualClock
@@ -33,7 +35,10 @@ async def gateway() -> AsyncIterator[Gateway]:
     db = await SqliteDatabase.open(":memory:")
     try:
         await db.script(SCHEMA())
-        yield Gateway(db=db, broker=LocalBroker(), clock=ManualClock(), rules=Rules(node="test"))
+        yield Gateway(
+            db=db, broker=LocalBroker(), clock=ManualClock(), rules=Rules(node="test"), blobs=blob_store(),
+            http=Closed(),
+        )  # fmt: skip
     finally:
         await db.close()
 

@@ -7,6 +7,7 @@ Called by app and pages.
 from __future__ import annotations
 
 import traceback
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,7 +15,14 @@ import structlog
 from msgspec import UNSET, Meta
 
 from wagate.api.operations import Operation, Reply
-from wagate.errors import Internal, MethodNotAllowed, RateLimited, Unauthorized, WagateError
+from wagate.errors import (
+    Internal,
+    MethodNotAllowed,
+    RangeNotSatisfiable,
+    RateLimited,
+    Unauthorized,
+    WagateError,
+)
 from wagate.model import Maybe, Shape
 
 Code = Literal[
@@ -25,6 +33,17 @@ Code = Literal[
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("wagate.api")
+
+
+class Streamed(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a `Reply` that goes out in pieces: `length` bytes, no more and no fewer.
+
+    `pieces` is called at most once, and what it returns is closed when nobody takes any more. What it raises before
+    the first piece becomes the answer.
+    """
+
+    length: int
+    pieces: Callable[[], AsyncGenerator[bytes, None]]
 
 
 class ErrorFacts(Shape, frozen=True, kw_only=True):
@@ -50,6 +69,8 @@ def of_error(error: WagateError) -> Reply:
         seconds = error.details.get("retryAfterSeconds")
         if seconds is not None:
             headers["retry-after"] = str(seconds)
+    elif isinstance(error, RangeNotSatisfiable):
+        headers["content-range"] = f"bytes */{error.details.get('size', 0)}"
     elif isinstance(error, MethodNotAllowed):
         headers["allow"] = error.details.get("allow", "")
     return Reply(status=error.status, body=error_body(error), headers=headers)

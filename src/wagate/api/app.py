@@ -8,6 +8,7 @@ signals nor start and stop.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ from typing import Any
 
 import structlog
 
-from wagate.api import answers, auth, bodies, pages
+from wagate.api import answers, auth, bodies, pages, streams
 from wagate.api.cursors import Signer
 from wagate.api.operations import PREFIX, Call, Operation, Reply
 from wagate.api.routing import Table
+from wagate.api.spools import Spools
 from wagate.backends.database import UnstorableValue
 from wagate.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, WagateError
 from wagate.gateway import Gateway
@@ -177,6 +179,8 @@ class _Api:
         operation = exchange.operation = ready.operation
         call = Call(operation, self._gw, self._signer)
         call.headers, call.request_id = exchange.headers, exchange.request_id
+        if scope["method"] == "HEAD":
+            call.head = True
         if exchange.repeats:
             # Whoever stands in front of us may have judged the other one.
             raise BadRequest("a header that may be given once is given twice")
@@ -190,6 +194,8 @@ class _Api:
         if operation.find is not None:
             call.found = await operation.find(call)
         call.query = ready.query.decode(scope["query_string"])
+        if operation.spooled:
+            return await self._spooled(exchange, ready, call)
         if not ready.body.ignored:
             call.body = await self._body(exchange, ready)
         return answers.of_result(await operation.run(call), operation)
@@ -197,16 +203,35 @@ class _Api:
     async def _body(self, exchange: _Exchange, ready: _Ready) -> Any:
         raw = b""
         if exchange.unread:
-            limit = ready.operation.max_body
-            length = exchange.length()
-            if length is not None and length > limit:
-                raise bodies.too_large(limit)
+            limit = _limit(exchange, ready.operation)
             raw = await bodies.read(exchange.receive, limit, timeout=self._options.body_timeout)
             exchange.unread = False
         return ready.body.decode(raw, exchange.headers.get(b"content-type"))
 
+    async def _spooled(self, exchange: _Exchange, ready: _Ready, call: Call) -> Reply:
+        """Run an operation whose body goes to disk as it arrives; what nobody adopted of it is deleted."""
+        operation, timeout = ready.operation, self._options.body_timeout
+        limit = _limit(exchange, operation)
+        async with Spools(self._gw.blobs.spooling) as spools:
+            call.spools = spools
+            if ready.body.raw:
+                call.body = await bodies.read_file(exchange.receive, limit, spools, timeout=timeout)
+                exchange.unread = False
+            else:
+                content_type = exchange.headers.get(b"content-type")
+                if content_type is not None:
+                    bodies.judge_type(content_type)
+                raw = b""
+                if exchange.unread:
+                    raw = await bodies.read_spooled(exchange.receive, limit, spools, timeout=timeout)
+                    exchange.unread = False
+                call.body = ready.body.decode(raw, content_type)
+            return answers.of_result(await operation.run(call), operation)
+
     async def _give(self, exchange: _Exchange, reply: Reply) -> int:
         """Send the answer; returns the status that went out."""
+        if type(reply.body) is answers.Streamed:
+            return await self._stream(exchange, reply, reply.body)
         try:
             body = answers.as_bytes(reply)
         except Exception as defect:
@@ -229,6 +254,29 @@ class _Api:
                     return reply.status
         await exchange.send(start)
         await exchange.send({"type": "http.response.body", "body": body})
+        return reply.status
+
+    async def _stream(self, exchange: _Exchange, reply: Reply, body: answers.Streamed) -> int:
+        """Send an answer in pieces for as long as the client takes them; returns the status that went out."""
+        headers = self._headers(exchange, reply, body.length)
+        if exchange.unread:
+            headers.append(_CLOSE)
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+        if exchange.scope["method"] == "HEAD" or not body.length:
+            await exchange.send(start)
+            await exchange.send({"type": "http.response.body", "body": b""})
+            return reply.status
+        async with contextlib.aclosing(body.pieces()) as pieces:
+            try:
+                piece = await anext(pieces)
+            except WagateError as error:
+                return await self._give(exchange, answers.of_error(error))
+            except Exception as defect:
+                return await self._give(exchange, answers.of_defect(defect, exchange.operation, exchange.request_id))
+            await exchange.send(start)
+            # Who has announced a body that nobody reads is not watched: watching would read it.
+            watched = None if exchange.unread else exchange.receive
+            await streams.pour(exchange.send, piece, pieces, receive=watched, timeout=self._options.body_timeout)
         return reply.status
 
     def _headers(self, exchange: _Exchange, reply: Reply, length: int) -> list[tuple[bytes, bytes]]:
@@ -254,6 +302,18 @@ class _Api:
         return exchange.headers.get(b"origin") in self._origins and (
             b"access-control-request-method" in exchange.headers
         )
+
+
+def _limit(exchange: _Exchange, operation: Operation) -> int:
+    """How many bytes of the body to read at most.
+
+    Raises:
+        PayloadTooLarge: more are announced.
+    """
+    length = exchange.length()
+    if length is not None and length > operation.max_body:
+        raise bodies.too_large(operation.max_body)
+    return operation.max_body
 
 
 def _small(exchange: _Exchange) -> bool:

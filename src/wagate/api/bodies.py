@@ -16,7 +16,10 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from wagate.api.operations import KIB, Nothing, Operation
+from wagate.api.operations import KIB, MIB, Nothing, Operation
+from wagate.api.scanner import Scanner
+from wagate.api.spools import Spools
+from wagate.backends.spool import PIECE_BYTES, SpoolFile
 from wagate.errors import BadRequest, PayloadTooLarge
 from wagate.model import Line, Prose
 
@@ -54,20 +57,82 @@ async def read(receive: Receive, limit: int, *, timeout: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
-        try:
-            async with asyncio.timeout(timeout):
-                message = await receive()
-        except TimeoutError:
-            raise BadRequest("the body did not arrive in time") from None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part = message.get("body", b"")
+        part, more = await _part(receive, timeout)
         size += len(part)
         if size > limit:
             raise too_large(limit)
-        if not message.get("more_body", False):
+        if not more:
             return b"".join([*parts, part]) if parts else part
         parts.append(part)
+
+
+async def read_spooled(receive: Receive, limit: int, spools: Spools, *, timeout: float) -> bytes:
+    """A body of JSON without its long `data` strings, which go to `spools` as they arrive.
+
+    Raises what `read` does, and:
+        PayloadTooLarge: what is no file is more than 1 MiB, or a file is too large; the rest is not read.
+        BadRequest: a string that is no longer in it was not JSON.
+        StorageUnavailable: the disk is full or gone.
+    """
+    batches = _Batches(receive, limit, timeout)
+    batch = await batches.next()
+    if not batches.more:
+        return batch
+    scanner = Scanner(spools, limit=MIB)
+    await spools.threads.compute(scanner.feed, batch)
+    while batches.more:
+        await spools.threads.compute(scanner.feed, await batches.next())
+    return scanner.finish()
+
+
+async def read_file(receive: Receive, limit: int, spools: Spools, *, timeout: float) -> SpoolFile:
+    """A body of raw bytes as a file of `spools`.
+
+    Raises what `read` does, and:
+        BadRequest: there are no bytes.
+        StorageUnavailable: the disk is full or gone.
+    """
+    batches = _Batches(receive, limit, timeout)
+    file = await spools.threads.run(spools.open)
+    while batches.more:
+        await file.write(await batches.next())
+    if not file.size:
+        _refuse("", "the body is empty")
+    return file
+
+
+class _Batches:
+    """A body in pieces that are worth asking a thread for. The next one is read when it is asked for."""
+
+    def __init__(self, receive: Receive, limit: int, timeout: float) -> None:
+        self.more = True
+        self._receive = receive
+        self._limit = limit
+        self._timeout = timeout
+        self._size = 0
+
+    async def next(self) -> bytes:
+        parts: list[bytes] = []
+        enough = self._size + PIECE_BYTES
+        while self.more and self._size < enough:
+            part, self.more = await _part(self._receive, self._timeout)
+            self._size += len(part)
+            if self._size > self._limit:
+                raise too_large(self._limit)
+            parts.append(part)
+        return b"".join(parts)
+
+
+async def _part(receive: Receive, timeout: float) -> tuple[bytes, bool]:
+    """What came of a body since it was last asked, and whether there is more."""
+    try:
+        async with asyncio.timeout(timeout):
+            message = await receive()
+    except TimeoutError:
+        raise BadRequest("the body did not arrive in time") from None
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
 
 
 async def drain(receive: Receive) -> bool:
@@ -96,9 +161,9 @@ class BodyReader:
     def __init__(self, operation: Operation) -> None:
         kind = operation.body
         self.ignored = kind is None and operation.method not in ("POST", "PUT", "PATCH")
-        self._raw = kind is bytes
+        self.raw = kind is bytes
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Nothing if kind in (None, bytes) else kind)
-        self.optional = not self._raw and self._absent() is not None
+        self.optional = not self.raw and self._absent() is not None
 
     def decode(self, raw: bytes, content_type: bytes | None) -> Any:
         """The body; the type's defaults when there is none and none is needed.
@@ -106,14 +171,14 @@ class BodyReader:
         Raises:
             BadRequest: not JSON, or not of the type.
         """
-        if self._raw:
+        if self.raw:
             return raw
         if len(raw) <= 4 and self.optional and raw in (b"", b"null"):
             return self._absent()
         if not raw:
             _refuse("", "a JSON body is needed")
-        if content_type is not None and content_type != b"application/json" and not _is_json(content_type):
-            _refuse("", "the Content-Type of the body must be application/json")
+        if content_type is not None and content_type != b"application/json":
+            judge_type(content_type)
         try:
             return self._decoder.decode(raw)
         except msgspec.ValidationError as error:
@@ -181,6 +246,17 @@ class QueryReader:
         return self._kind(**values)
 
 
+def judge_type(content_type: bytes) -> None:
+    """Refuse a body that does not call itself JSON.
+
+    Raises:
+        BadRequest: it does not.
+    """
+    media = content_type.partition(b";")[0].strip().lower()
+    if media not in (b"", b"application/json") and not media.endswith(b"+json"):
+        _refuse("", "the Content-Type of the body must be application/json")
+
+
 def refusal(wrong: list[tuple[str, str]]) -> BadRequest:
     """The error that lists what is wrong: (path, message) each."""
     sentences = [f"{path}: {message}" if path else message for path, message in wrong]
@@ -204,11 +280,6 @@ def complaint(said: str) -> tuple[str, str]:
 
 def _refuse(path: str, message: str) -> NoReturn:
     raise refusal([(path, message)]) from None
-
-
-def _is_json(content_type: bytes) -> bool:
-    media = content_type.partition(b";")[0].strip().lower()
-    return media in (b"", b"application/json") or media.endswith(b"+json")
 
 
 def _text(name: str, raw: bytes) -> str:

@@ -5,26 +5,18 @@ The order of refusals is the same on every live route: capability, session, body
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from wagate.api import lists
+from msgspec import Meta
+
+from wagate.api import lists, offers
 from wagate.api.lists import ListQuery, Page
-from wagate.api.operations import READ, SEND, Call, HeaderParameter, Operation, Reply
-from wagate.api.sessions import find
-from wagate.errors import (
-    BadRequest,
-    NoAnswer,
-    NotAMember,
-    NotFound,
-    NotGroupAdmin,
-    Refused,
-    SessionNotConnected,
-    Unavailable,
-    UnsupportedByEngine,
-)
+from wagate.api.operations import MEDIA_BODY, READ, SEND, Call, HeaderParameter, Operation, Reply
+from wagate.api.sessions import LIVE, find
+from wagate.errors import BadRequest, NotAMember, NotFound, NotGroupAdmin, PayloadTooLarge, Refused
 from wagate.gateway import actions, groups
+from wagate.model import Ask, jid
 from wagate.model import actions as live
-from wagate.model import jid
 from wagate.model.actions import Action
 from wagate.model.groups import (
     AddResults,
@@ -33,12 +25,24 @@ from wagate.model.groups import (
     Group,
     GroupMember,
     Invite,
+    InvitePreview,
     Joined,
     JoinGroup,
     Participants,
+    PendingMember,
+    PictureSet,
+    SetGroupPicture,
     UpdateGroup,
     invite_code,
 )
+
+
+class InviteQuery(Ask, frozen=True, kw_only=True):
+    """Which invite."""
+
+    invite: (
+        Annotated[str, Meta(max_length=256, description="The invite's bare code or full link. Required.")] | None
+    ) = None
 
 
 async def list_groups(call: Call) -> Any:
@@ -118,6 +122,29 @@ async def approve_group_members(call: Call) -> None:
     await _ask(call, live.ApproveMembers(group=call.path["gid"], people=_people(call.body.participants)))
 
 
+async def reject_group_members(call: Call) -> None:
+    """Turn people away who asked to join."""
+    await _ask(call, live.RejectMembers(group=call.path["gid"], people=_people(call.body.participants)))
+
+
+async def list_pending_members(call: Call) -> Any:
+    """List who asks to join, as WhatsApp says now."""
+    window = lists.window(call, one_page=True)
+    rows, following = await groups.pending(call.gw, call.caller, call.path["session"], call.path["gid"], window)
+    return lists.page(call, rows, following)
+
+
+async def set_group_picture(call: Call) -> Any:
+    """Set the group's picture, a JPEG."""
+    picture = await offers.of_source(call.spools, call.body.media, wanted="picture")
+    return await groups.set_picture(call.gw, call.caller, call.path["session"], call.path["gid"], picture)
+
+
+async def delete_group_picture(call: Call) -> None:
+    """Take the group's picture away; also when it has none."""
+    await _ask(call, live.DeleteGroupPicture(group=call.path["gid"]))
+
+
 async def leave_group(call: Call) -> None:
     """Leave the group; what is stored stays readable."""
     await _ask(call, live.LeaveGroup(group=call.path["gid"]))
@@ -126,6 +153,14 @@ async def leave_group(call: Call) -> None:
 async def join_group(call: Call) -> Any:
     """Join a group by an invite's code or link."""
     action = live.JoinGroup(code=invite_code(call.body.invite))
+    return await actions.ask(call.gw, call.caller, call.path["session"], action)
+
+
+async def preview_invite(call: Call) -> Any:
+    """Look at the group that an invite leads to, without joining."""
+    if call.query.invite is None:
+        raise BadRequest.field("invite", "is missing")
+    action = live.PreviewInvite(code=invite_code(call.query.invite))
     return await actions.ask(call.gw, call.caller, call.path["session"], action)
 
 
@@ -142,7 +177,7 @@ def _people(asked: list[str]) -> list[str]:
     return list(dict.fromkeys(jid.person(text, f"participants[{i}]") for i, text in enumerate(asked)))
 
 
-_LIVE = (NotFound, NotAMember, SessionNotConnected, UnsupportedByEngine, Unavailable, NoAnswer)
+_LIVE = (*LIVE, NotAMember)
 _ADMIN = (*_LIVE, NotGroupAdmin)
 _GROUP = "/{gid}"
 _MEMBER = "/{gid}/members/{jid}"
@@ -208,6 +243,35 @@ OPERATIONS = [
         body=Participants,
         **_NO_CONTENT,
     ),
+    _live(
+        "rejectGroupMembers",
+        "POST",
+        _GROUP + "/members:reject",
+        reject_group_members,
+        body=Participants,
+        **_NO_CONTENT,
+    ),
+    _live(
+        "listPendingMembers",
+        "GET",
+        _GROUP + "/members:pending",
+        list_pending_members,
+        capability=READ,
+        query=ListQuery,
+        answer=Page[PendingMember],
+    ),
+    _live(
+        "setGroupPicture",
+        "PUT",
+        _GROUP + "/picture",
+        set_group_picture,
+        body=SetGroupPicture,
+        answer=PictureSet,
+        max_body=MEDIA_BODY,
+        spooled=True,
+        errors=(*_ADMIN, BadRequest, PayloadTooLarge),
+    ),
+    _live("deleteGroupPicture", "DELETE", _GROUP + "/picture", delete_group_picture, **_NO_CONTENT),
     _live("leaveGroup", "POST", _GROUP + ":leave", leave_group, **_NO_CONTENT),
     Operation(
         id="joinGroup",
@@ -219,6 +283,18 @@ OPERATIONS = [
         body=JoinGroup,
         answer=Joined,
         errors=(*_LIVE, BadRequest, Refused),
+        find=find,
+    ),
+    Operation(
+        id="previewInvite",
+        method="GET",
+        path="/sessions/{session}/groups:preview",
+        run=preview_invite,
+        tag="groups",
+        capability=READ,
+        query=InviteQuery,
+        answer=InvitePreview,
+        errors=(*_LIVE, BadRequest),
         find=find,
     ),
 ]

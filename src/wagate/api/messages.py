@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from wagate.api import lists
+from wagate.api import lists, offers
 from wagate.api.lists import ListQuery, Page
-from wagate.api.operations import MIB, READ, SEND, Call, HeaderParameter, Operation, Reply
+from wagate.api.operations import READ, SEND, SEND_BODY, Call, HeaderParameter, Operation, Reply
 from wagate.errors import (
     BadRequest,
     Conflict,
     NoAnswer,
     NotFound,
+    PayloadTooLarge,
     RateLimited,
     Refused,
     SessionNotConnected,
@@ -23,9 +23,10 @@ from wagate.errors import (
     UnsupportedByEngine,
 )
 from wagate.gateway import contents, messages, outbox, outcomes
-from wagate.gateway.outbox import Offer
+from wagate.gateway.outbox import Coming
 from wagate.model import Ask, jid
-from wagate.model.messages import Message, MessageStatus, Send, SendResult
+from wagate.model.messages import Message, MessageStatus, SendResult
+from wagate.model.sends import Send
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _IDEMPOTENCY = HeaderParameter(
@@ -61,14 +62,11 @@ async def send_message(call: Call) -> Reply:
     It is written down before anything else. Without `async` the answer waits for WhatsApp's acknowledgement.
     """
     mode: Literal["sync", "async"] = "async" if call.query.async_ else "sync"
-    offer = Offer(
-        chat=jid.chat(call.body.to, "to"),
-        content=contents.canonical(call.body),
-        mode=mode,
-        digest=hashlib.sha256(msgspec.json.encode(call.body, order="sorted")).hexdigest(),
-        key=_key(call),
+    chat, files = jid.chat(call.body.to, "to"), await offers.of_form(call.spools, call.body)
+    coming = Coming(
+        kind=call.body.__struct_config__.tag, mode=mode, digest=call.spools.digest(call.body), key=_key(call)
     )
-    entry = await outbox.accept(call.gw, call.caller, call.path["session"], offer)
+    entry = await offers.accepted(call, chat, coming, files, lambda taken: contents.canonical(call.body, taken))
     if mode == "sync":
         return Reply(status=200, body=outbox.result(await outcomes.wait(call.gw, call.caller, entry)))
     result = outbox.result(outcomes.unless_failed(entry))
@@ -143,12 +141,13 @@ OPERATIONS = [
         answer=SendResult,
         statuses=(200, 202),
         headers=(_IDEMPOTENCY,),
-        # The longest message without media; larger bodies come with media.
-        max_body=MIB,
+        max_body=SEND_BODY,
+        spooled=True,
         errors=(
             BadRequest,
             NotFound,
             Conflict,
+            PayloadTooLarge,
             Refused,
             RateLimited,
             SessionNotConnected,

@@ -29,9 +29,10 @@ from wagate.errors import (
     Unauthorized,
     WagateError,
 )
+from wagate.model.contents import Content
 from wagate.model.events import CATALOGUE, EventId
-from wagate.model.messages import Content, Send
 from wagate.model.sandbox import Say
+from wagate.model.sends import Send
 
 Document = dict[str, Any]
 
@@ -211,8 +212,10 @@ def _operation(operation: Operation, schemas: _Schemas) -> Document:
         content: Document = {"*/*": {"schema": {}}}
         printed["requestBody"] = {"required": True, "description": _limit(operation), "content": content}
     elif operation.body is not None:
-        content = {"application/json": {"schema": schemas.of(operation.body)}}
         required = not _has_defaults(operation.body)
+        # Where nothing need be said, clients that encode their nothing as `null` are understood, too.
+        taken = schemas.of(operation.body) if required else {"anyOf": [schemas.of(operation.body), {"type": "null"}]}
+        content = {"application/json": {"schema": taken}}
         printed["requestBody"] = {"required": required, "description": _limit(operation), "content": content}
     printed["responses"] = {**_successes(operation, schemas), **_refusals(operation)}
     return printed

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from wagate.api.cursors import Signer
+from wagate.api.spools import Spools
 from wagate.errors import WagateError
 from wagate.gateway import Gateway
 from wagate.model import Ask
@@ -34,6 +35,12 @@ EVENTS: frozenset[str] = frozenset({"events"})
 
 KIB = 1024
 MIB = 1024 * KIB
+
+MEDIA_BODY = 22 * MIB
+"""A body with one file of the largest size, in base64."""
+
+SEND_BODY = 88 * MIB
+"""A body with the largest album, in base64."""
 
 
 class Nothing(Ask, frozen=True, kw_only=True):
@@ -66,10 +73,16 @@ class Call:
     """One request, as an operation's function sees it.
 
     `path` holds the decoded path segments by name, `query` and `body` the operation's own types (None where it has
-    none), `found` what the operation's `find` returned. For an open operation `caller` is `NOBODY`.
+    none), `found` what the operation's `find` returned. For an open operation `caller` is `NOBODY`. `head`: only the
+    answer's headers are wanted. `spools`: the files of a spooled operation's request, which go when it is answered.
     """
 
-    __slots__ = ("body", "caller", "found", "gw", "headers", "operation", "path", "query", "request_id", "signer")
+    __slots__ = (
+        "body", "caller", "found", "gw", "head", "headers", "operation", "path", "query", "request_id", "signer",
+        "spools",
+    )  # fmt: skip
+
+    spools: Spools
 
     def __init__(self, operation: Operation, gw: Gateway, signer: Signer) -> None:
         self.operation = operation
@@ -82,6 +95,7 @@ class Call:
         self.found: Any = None
         self.headers: dict[bytes, bytes] = {}
         self.request_id = ""
+        self.head = False
 
     def header(self, name: str) -> str | None:
         """The request header with this name (any case), or None."""
@@ -106,6 +120,10 @@ class Operation:
     on POST, PUT and PATCH takes only an empty body or `{}`, on other methods a body is ignored. `query`: a struct whose
     fields are all optional. Unknown fields are refused in both.
 
+    `max_body`: how many bytes the body may have. `spooled`: it goes to disk as it arrives. JSON goes on without its
+    long `data` strings, to be had by `media_file(text, call.spools)`, and what remains may have 1 MiB; raw bytes are
+    one file, and `call.body` is that `SpoolFile`.
+
     `answer`: the type of the success body, None for none. `statuses`: the success statuses, the usual one first: it is
     given to whatever `run` returns, unless that is a `Reply`; returning None gives no body. `also` names further media
     types of the answer.
@@ -129,6 +147,7 @@ class Operation:
     also: tuple[str, ...] = ()
     headers: tuple[HeaderParameter, ...] = ()
     max_body: int = MIB
+    spooled: bool = False
     find: Run | None = None
     sandbox: bool = False
 

@@ -7,21 +7,24 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from wagate.api import offers
 from wagate.api.lists import ListQuery, Page, PlainPage, page, window
-from wagate.api.operations import MANAGE, Call, Operation
+from wagate.api.operations import MANAGE, MEDIA_BODY, Call, Operation
 from wagate.api.sessions import find
 from wagate.clock import ManualClock
-from wagate.errors import BadRequest, Conflict, Forbidden, NoAnswer, NotFound, Refused, Unavailable
-from wagate.gateway import actions, contents, sessions
+from wagate.errors import BadRequest, Conflict, Forbidden, NoAnswer, NotFound, PayloadTooLarge, Refused, Unavailable
+from wagate.gateway import actions, contents, media, sessions
 from wagate.model import jid
 from wagate.model.actions import Action
 from wagate.model.sandbox import (
     Acknowledge,
     Advance,
     AlterPerson,
+    ChangeMessage,
     ChangePerson,
     Disturb,
     Drop,
+    Edit,
     Fault,
     Frame,
     From,
@@ -35,6 +38,8 @@ from wagate.model.sandbox import (
     MakeGroup,
     MoveMember,
     NewGroup,
+    React,
+    Ring,
     Said,
     Say,
     Scan,
@@ -42,7 +47,9 @@ from wagate.model.sandbox import (
     Shown,
     Speak,
     TrueGroup,
+    Vote,
 )
+from wagate.model.sandbox import Call as Ringing
 
 
 class ShownQuery(ListQuery, frozen=True, kw_only=True):
@@ -83,7 +90,35 @@ async def say(call: Call) -> Any:
     """A person sends a message."""
     sender = jid.person(call.body.from_, "from")
     to = jid.chat(call.body.to, "to")
-    return await _ask(call, Speak(sender=sender, to=to, content=contents.canonical(call.body)))
+    _may_drive(call)
+    files = await offers.of_form(call.spools, call.body)
+    taken = await media.take_in(call.gw, call.caller, files, session_id=None) if files else []
+    try:
+        content = contents.canonical(call.body, taken)
+        return await _ask(call, Speak(sender=sender, to=to, content=content))
+    finally:
+        # The network has made copies of its own.
+        await media.discard(call.gw, call.caller, taken)
+
+
+async def react(call: Call) -> None:
+    """A person reacts to a message, or takes the reaction back."""
+    await _change(call, "react", text=call.body.emoji)
+
+
+async def edit(call: Call) -> None:
+    """A person edits a message of theirs."""
+    await _change(call, "edit", text=call.body.text)
+
+
+async def revoke(call: Call) -> None:
+    """A person takes a message back: their own, or as an admin of the group another's."""
+    await _change(call, "revoke")
+
+
+async def vote(call: Call) -> None:
+    """A person votes in a poll."""
+    await _change(call, "vote", options=call.body.options)
 
 
 async def read_message(call: Call) -> None:
@@ -124,7 +159,8 @@ async def make_group(call: Call) -> Any:
     """People make a group."""
     people = [jid.person(text, f"participants[{i}]") for i, text in enumerate(call.body.participants)]
     owner = jid.person(call.body.owner, "owner")
-    return await _ask(call, MakeGroup(owner=owner, subject=call.body.subject, people=people))
+    approves = bool(call.body.approve_joins)
+    return await _ask(call, MakeGroup(owner=owner, subject=call.body.subject, people=people, approve_joins=approves))
 
 
 async def look_at_group(call: Call) -> Any:
@@ -135,6 +171,12 @@ async def look_at_group(call: Call) -> Any:
 async def change_person(call: Call) -> None:
     """Change something about a person."""
     await _ask(call, AlterPerson(phone=jid.phone(call.path["phone"]), change=call.body))
+
+
+async def ring(call: Call) -> None:
+    """A person rings somebody, or a group they are in."""
+    caller, to = jid.phone(call.path["phone"]), jid.chat(call.body.to, "to")
+    await _ask(call, Ring(caller=caller, to=to, video=bool(call.body.video)))
 
 
 async def inject_fault(call: Call) -> None:
@@ -160,20 +202,32 @@ def _step(step: Literal["join", "leave", "request", "promote", "demote"], senten
     return run
 
 
+async def _change(call: Call, what: Literal["react", "edit", "revoke", "vote"], **more: Any) -> None:
+    sender = jid.person(call.body.from_, "from")
+    await _ask(call, ChangeMessage(sender=sender, message=call.path["mid"], what=what, **more))
+
+
 async def _acknowledge(call: Call, what: Literal["read", "play"]) -> None:
     sender = jid.person(call.body.from_, "from")
     await _ask(call, Acknowledge(sender=sender, message=call.path["mid"], what=what))
 
 
-async def _ask(call: Call, action: Action) -> Any:
+def _may_drive(call: Call) -> None:
     if call.found is None and call.caller.session_ids is not UNSET:
         # The network is the whole organization's: other sessions' messages pass through it.
         raise Forbidden("a key that is limited to certain sessions cannot drive the organization's network")
+
+
+async def _ask(call: Call, action: Action) -> Any:
+    _may_drive(call)
     return await actions.ask_network(call.gw, call.caller, action)
 
 
 def _page(call: Call, rows: Any, following: str) -> PlainPage:
     return page(call, rows, [following] if following else None)
+
+
+_ERRORS = (BadRequest, NotFound, Conflict, Refused, Unavailable, NoAnswer)
 
 
 def _operation(id: str, method: str, path: str, run: Any, **more: Any) -> Operation:
@@ -187,7 +241,7 @@ def _operation(id: str, method: str, path: str, run: Any, **more: Any) -> Operat
         capability=MANAGE,
         answer=answer,
         statuses=(204,) if answer is None else (200,),
-        errors=(BadRequest, NotFound, Conflict, Refused, Unavailable, NoAnswer),
+        errors=more.pop("errors", _ERRORS),
         sandbox=True,
         **more,
     )
@@ -201,7 +255,21 @@ OPERATIONS = [
     _operation("sandboxBan", "POST", _SESSION + "ban", ban, find=find),
     _operation("sandboxReplace", "POST", _SESSION + "replace", replace, find=find),
     _operation("sandboxDrop", "POST", _SESSION + "drop", drop, body=Drop, find=find),
-    _operation("sandboxSay", "POST", "/messages", say, body=Say, answer=Said),
+    _operation(
+        "sandboxSay",
+        "POST",
+        "/messages",
+        say,
+        body=Say,
+        answer=Said,
+        max_body=MEDIA_BODY,
+        spooled=True,
+        errors=(*_ERRORS, PayloadTooLarge),
+    ),
+    _operation("sandboxReact", "POST", "/messages/{mid}:react", react, body=React),
+    _operation("sandboxEdit", "POST", "/messages/{mid}:edit", edit, body=Edit),
+    _operation("sandboxRevoke", "POST", "/messages/{mid}:revoke", revoke, body=From),
+    _operation("sandboxVote", "POST", "/messages/{mid}:vote", vote, body=Vote),
     _operation("sandboxRead", "POST", "/messages/{mid}:read", read_message, body=From),
     _operation("sandboxPlay", "POST", "/messages/{mid}:play", play_message, body=From),
     _operation("sandboxListMessages", "GET", "/messages", list_shown, query=ShownQuery, answer=Page[Shown]),
@@ -225,6 +293,7 @@ OPERATIONS = [
         "sandboxDemote", "POST", _GROUP + ":demote", _step("demote", "An admin becomes a member."), body=GroupStep
     ),
     _operation("sandboxChangePerson", "PATCH", "/people/{phone}", change_person, body=ChangePerson),
+    _operation("sandboxRing", "POST", "/people/{phone}:call", ring, body=Ringing),
     _operation("sandboxInjectFault", "POST", "/faults", inject_fault, body=Fault),
     _operation("sandboxListFrames", "GET", "/audit", list_frames, query=ListQuery, answer=Page[Frame]),
     _operation("sandboxTurnClock", "POST", "/clock", turn_clock, body=Advance),

@@ -10,11 +10,22 @@ import segno
 
 from wagate.api import lists
 from wagate.api.lists import ListQuery, Page
-from wagate.api.operations import MANAGE, READ, Call, Operation, Reply
-from wagate.errors import BadRequest, Conflict, Forbidden, NoAnswer, NotFound, Unavailable, UnsupportedByEngine
+from wagate.api.operations import MANAGE, READ, SEND, Call, Operation, Reply
+from wagate.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NoAnswer,
+    NotFound,
+    SessionNotConnected,
+    Unavailable,
+    UnsupportedByEngine,
+)
 from wagate.gateway import actions, sessions
+from wagate.model import actions as live
 from wagate.model import jid
 from wagate.model.actions import RequestCode
+from wagate.model.chats import SetPresence
 from wagate.model.sessions import (
     CreateSession,
     Me,
@@ -26,6 +37,8 @@ from wagate.model.sessions import (
 )
 
 LOOK = READ | MANAGE
+LIVE = (NotFound, SessionNotConnected, UnsupportedByEngine, Unavailable, NoAnswer)
+"""What anything live may raise."""
 
 
 async def find(call: Call) -> Session:
@@ -107,6 +120,12 @@ async def restart_session(call: Call) -> Any:
 async def logout_session(call: Call) -> Any:
     """Unlink a session from its account; stored data stays."""
     return await sessions.logout(call.gw, call.caller, call.path["session"])
+
+
+async def set_presence(call: Call) -> None:
+    """Show the account as online, or not."""
+    action = live.SetPresence(online=call.body.state == "online")
+    await actions.ask(call.gw, call.caller, call.path["session"], action)
 
 
 def _draw(text: str, kind: str) -> bytes:
@@ -199,5 +218,16 @@ OPERATIONS = [
             ("restart", restart_session),
             ("logout", logout_session),
         )
+    ),
+    _operation(
+        "setPresence",
+        "PUT",
+        "/sessions/{session}/presence",
+        set_presence,
+        capability=SEND,
+        body=SetPresence,
+        statuses=(204,),
+        errors=(*LIVE, BadRequest),
+        find=find,
     ),
 ]

@@ -29,6 +29,10 @@ def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Inde
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
+# A LID. Without a percent sign, which migrations print in two ways.
+_HIDDEN = "substr(person, length(person) - 3) = '@lid'"
+
+
 def _position(name: str) -> Column[int]:
     return Column(name, _Position, primary_key=True, autoincrement=True)
 
@@ -157,6 +161,7 @@ messages = Table(
     _int("timestamp"),
     _int("created_at"),
     _int("deleted", default=0),
+    # When it was last edited; 0: never.
     _int("edited", default=0),
     _text("sender_jid", null=True),
     _text("sender_lid", null=True),
@@ -169,6 +174,9 @@ messages = Table(
     # The wire id comes first, so that one index finds a message without its chat, too.
     Index("messages_once", "session_id", "wire_id", "chat_jid", "author", unique=True),
     Index("messages_by_chat", "session_id", "chat_jid", "timestamp", "position"),
+    # Authors of whom only one address was known: found when the other one is learnt.
+    _partial("messages_without_phone", "sender_jid IS NULL AND sender_lid IS NOT NULL", "session_id", "sender_lid"),
+    _partial("messages_without_lid", "sender_lid IS NULL AND sender_jid IS NOT NULL", "session_id", "sender_jid"),
 )
 
 receipts = Table(
@@ -180,7 +188,94 @@ receipts = Table(
     _text("person", key=True),
     _text("organization_id"),
     _int("level"),
+    _partial("receipts_without_phone", _HIDDEN, "person"),
     sqlite_with_rowid=False,
+)
+
+media = Table(
+    "media",
+    metadata,
+    # The key of the bytes in the blob store, too.
+    _text("id", key=True),
+    _text("organization_id"),
+    # The session whose message holds it; null: an upload that waits to be said.
+    _text("session_id", null=True),
+    _text("mimetype"),
+    _text("filename", null=True),
+    _int("size"),
+    _text("sha256"),
+    _int("created_at"),
+    _int("expires_at"),
+    # When the bytes were removed.
+    _int("gone_at", null=True),
+    Index("media_by_session", "session_id", "id"),
+    _partial("media_here", "gone_at IS NULL", "expires_at"),
+)
+
+reactions = Table(
+    "reactions",
+    metadata,
+    # The message (its author as in messages), and who reacted: a canonical JID.
+    _text("session_id", key=True),
+    _text("chat_jid", key=True),
+    _text("wire_id", key=True),
+    _text("author", key=True),
+    _text("person", key=True),
+    _text("organization_id"),
+    _text("emoji"),
+    _int("timestamp"),
+    _partial("reactions_without_phone", _HIDDEN, "person"),
+    sqlite_with_rowid=False,
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    # The poll (its author as in messages), and who voted: a canonical JID. `options`: the full set of labels, JSON.
+    _text("session_id", key=True),
+    _text("chat_jid", key=True),
+    _text("wire_id", key=True),
+    _text("author", key=True),
+    _text("person", key=True),
+    _text("organization_id"),
+    _text("name", null=True),
+    _text("options"),
+    _int("timestamp"),
+    _partial("votes_without_phone", _HIDDEN, "person"),
+    sqlite_with_rowid=False,
+)
+
+polls = Table(
+    "polls",
+    metadata,
+    # Polls that end by themselves: each is counted once.
+    _text("session_id", key=True),
+    _text("chat_jid", key=True),
+    _text("wire_id", key=True),
+    _text("author", key=True),
+    _text("organization_id"),
+    _int("ends_at"),
+    _int("recapped_at", null=True),
+    _partial("polls_due", "recapped_at IS NULL", "ends_at"),
+    sqlite_with_rowid=False,
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    _text("id", key=True),
+    _text("organization_id"),
+    _text("session_id"),
+    _text("status"),
+    _int("contacts", default=0),
+    _int("groups", default=0),
+    _int("group_members", default=0),
+    _int("started_at"),
+    _int("finished_at", null=True),
+    _text("error", null=True),
+    # One on record for each session: the newest.
+    Index("backfills_by_session", "session_id", unique=True),
+    _partial("backfills_running", "status = 'running'", "session_id"),
 )
 
 chats = Table(
@@ -214,6 +309,14 @@ contacts = Table(
     _text("business_name", null=True),
     _int("first_seen_at"),
     _int("updated_at"),
+    # How the session knows them: from a chat of their own, from a group.
+    _int("direct", default=0),
+    _int("grouped", default=0),
+    # Name and number, case folded: what a search looks through.
+    _text("search", default=""),
+    Index("contacts_in_order", "session_id", "id"),
+    _partial("contacts_direct", "direct = 1 OR grouped = 0", "session_id", "id"),
+    _partial("contacts_grouped", "grouped = 1", "session_id", "id"),
     Index("contacts_by_jid", "session_id", "jid", unique=True),
     Index("contacts_by_lid", "session_id", "lid", unique=True),
 )

@@ -17,12 +17,27 @@ from typing import Any
 import structlog
 
 from wagate import telemetry
+from wagate.api import (
+    admin,
+    changes,
+    channels,
+    chats,
+    contacts,
+    events,
+    groups,
+    media,
+    messages,
+    sandbox,
+    sessions,
+)
 from wagate.api import app as api
-from wagate.api import chats, events, groups, messages, sandbox, sessions
+from wagate.api import keys as key_operations
 from wagate.api.cursors import Signer, derive
 from wagate.api.operations import Operation
 from wagate.backends.address import sqlite_path
+from wagate.backends.blobs import DiskBlobs
 from wagate.backends.broker import LocalBroker
+from wagate.backends.guard import Guard
 from wagate.backends.records import DatabaseStore
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
 from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
@@ -65,8 +80,14 @@ log = structlog.get_logger(__name__)
 OPERATIONS: list[Operation] = [
     *sessions.OPERATIONS,
     *messages.OPERATIONS,
+    *changes.OPERATIONS,
+    *media.OPERATIONS,
     *chats.OPERATIONS,
+    *contacts.OPERATIONS,
     *groups.OPERATIONS,
+    *channels.OPERATIONS,
+    *key_operations.OPERATIONS,
+    *admin.OPERATIONS,
     *events.OPERATIONS,
     *sandbox.OPERATIONS,
 ]
@@ -153,7 +174,16 @@ async def _foundation(
     stack.push_async_callback(broker.close)
     if clock is None:
         clock = ManualClock() if settings.clock == "manual" else SystemClock()
-    return Gateway(db=db, broker=broker, clock=clock, rules=rules(settings)), secret(settings)
+    blobs = DiskBlobs(settings.blobs_folder)
+    stack.push_async_callback(blobs.close)
+    await blobs.sweep_spool()
+    # Loaded only where it is used: the client costs every short command 0.4 s.
+    from wagate.backends.http import CustomerDoor
+
+    door = CustomerDoor(Guard.parse(settings.allowed_networks))
+    stack.push_async_callback(door.close)
+    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door)
+    return gw, secret(settings)
 
 
 def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
@@ -163,7 +193,7 @@ def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
     def store_for(scope: str) -> base.Store:
         return DatabaseStore(gw.db, engine="sandbox", scope=scope)
 
-    return {"sandbox": SandboxEngine(store_for, gw.clock, seed=str(settings.sandbox_seed))}
+    return {"sandbox": SandboxEngine(store_for, gw.clock, seed=str(settings.sandbox_seed), files=gw.blobs)}
 
 
 async def _work(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from wagate.backends import migrate, migrations
 from wagate.backends.address import sqlite_path
+from wagate.backends.blobs import DiskBlobs
 from wagate.backends.broker import LocalBroker
 from wagate.backends.database import Database
+from wagate.backends.doors import Closed
 from wagate.backends.sqlite import SqliteDatabase
 from wagate.bootstrap.files import CannotStart, make_private
 from wagate.clock import SystemClock
@@ -35,9 +37,13 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     if not migrate.is_current(await migrate.current_revision(settings.database_url)):
         raise CannotStart("The database's schema is not this version's: run `wagate db upgrade`.")
     db = await open_database(settings, exclusive=False)
+    blobs = DiskBlobs(settings.blobs_folder)
     try:
-        yield Gateway(db=db, broker=LocalBroker(), clock=SystemClock(), rules=rules(settings))
+        yield Gateway(
+            db=db, broker=LocalBroker(), clock=SystemClock(), rules=rules(settings), blobs=blobs, http=Closed()
+        )
     finally:
+        await blobs.close()
         await db.close()
 
 
@@ -96,5 +102,7 @@ def rules(settings: Settings) -> Rules:
         rate_per_hour=settings.default_rate_per_hour,
         auto_read=settings.auto_read,
         event_days=settings.event_days,
+        media_days=settings.media_days,
+        media_fetch=cast(Any, settings.media_fetch),
         engines=facts,
     )

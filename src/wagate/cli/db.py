@@ -29,7 +29,10 @@ def backup(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Copy the whole database into a file while the gateway runs. The copy is as secret as the database."""
+    """Copy the whole database into a file while the gateway runs. The copy is as secret as the database.
+
+    Media files are not in it: copy the folder `blobs` of the data directory afterwards.
+    """
     from wagate import bootstrap
 
     with working("copying the database"):
@@ -49,7 +52,10 @@ def restore(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the database's place; the gateway must not run. What was written since is gone."""
+    """Put a backup in the database's place; the gateway must not run. What was written since is gone.
+
+    Put the folder `blobs` back beside it: a message whose media file is missing answers that it is gone.
+    """
     from wagate import bootstrap
 
     chosen = settings(data_dir=data_dir)

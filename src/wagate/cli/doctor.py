@@ -171,6 +171,23 @@ def demo_key(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="demo key", state="missing", found=found, mend=mend)
 
 
+def media(chosen: Settings) -> Iterator[Finding]:
+    """Where media files are, and where customers' addresses may lead to."""
+    folder = chosen.blobs_folder
+    if not folder.exists():
+        yield Finding(check="media", state="note", found=f"kept in {folder}, made with the first file")
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        mend = f"Run as the user that owns {folder}."
+        yield Finding(check="media", state="missing", found=f"{folder} cannot be written", mend=mend)
+    else:
+        mend = "A backup of the database does not hold them: copy the folder beside it."
+        yield Finding(check="media", state="ok", found=f"kept in {folder}", mend=mend)
+    if chosen.allowed_networks:
+        found = f"addresses that customers name may lead into {', '.join(chosen.allowed_networks)}"
+        mend = "For development and tests: else unset WAGATE_ALLOWED_NETWORKS."
+        yield Finding(check="networks", state="warning", found=found, mend=mend)
+
+
 def listening(chosen: Settings) -> Iterator[Finding]:
     """Whether the port is free, or who answers there."""
     for name, host, port in (("port", chosen.host, chosen.port), ("metrics", "127.0.0.1", chosen.metrics_port)):
@@ -210,6 +227,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     database,
     secret_key,
     demo_key,
+    media,
     listening,
     modes,
 )

@@ -15,12 +15,16 @@ Known by workers and bootstrap only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wagate.model import Maybe, Shape
 from wagate.model.actions import Action
-from wagate.model.contacts import Person
+from wagate.model.channels import ChannelChanged
+from wagate.model.chats import ChatMarked, PresenceHeard
+from wagate.model.contacts import CallRang, Person
 from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
 from wagate.model.messages import Ack, Arrived, Outgoing, Receipt
 from wagate.model.sessions import Pairing, Reason
@@ -106,6 +110,10 @@ Report = (
     | GroupSeen
     | GroupChanged
     | MembersChanged
+    | PresenceHeard
+    | ChatMarked
+    | CallRang
+    | ChannelChanged
 )
 
 Sink = Callable[[Sequence[Report]], Awaitable[None]]
@@ -148,7 +156,7 @@ class Connection(Protocol):
         ...
 
     async def read(self, chat: str, sender: Maybe[str], wire_ids: list[str]) -> None:
-        """Tell the network that the account has read these messages."""
+        """Tell the network that the account has read these messages (as the action `MarkRead`)."""
         ...
 
     async def logout(self) -> None:
@@ -203,6 +211,30 @@ class NetworkHost(Engine, Protocol):
         ...
 
 
+class Files(Protocol):
+    """The blob store, as far as an engine needs it: bytes of media under keys.
+
+    The gateway's own copies lie under the id of a `Media`; an engine's own keys begin with its name and a dash. Every
+    method may raise `StorageUnavailable`.
+    """
+
+    def local(self, key: str) -> AbstractAsyncContextManager[Path | None]:
+        """The bytes as a file of this machine for as long as the context lasts, not to be changed; None: not there."""
+        ...
+
+    async def put(self, key: str, pieces: AsyncIterable[bytes] | Iterable[bytes]) -> None:
+        """Keep bytes; whole and durable when it returns, or not at all."""
+        ...
+
+    async def copy(self, source: str, key: str) -> bool:
+        """The same bytes under another key, without a second copy of them where that can be; False: not there."""
+        ...
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        """Remove what is there of these."""
+        ...
+
+
 class Store(Protocol):
     """The small store an engine may ask for: text by key, in its own transactions, within one scope."""
 
@@ -226,10 +258,14 @@ __all__ = [
     "Account",
     "Ack",
     "Arrived",
+    "CallRang",
+    "ChannelChanged",
+    "ChatMarked",
     "Connection",
     "ConnectionLost",
     "Ended",
     "Engine",
+    "Files",
     "LineLost",
     "LinkEnded",
     "LinkTimedOut",
@@ -237,6 +273,7 @@ __all__ = [
     "NetworkHost",
     "Outgoing",
     "PeopleSeen",
+    "PresenceHeard",
     "Promises",
     "QrShown",
     "Receipt",

@@ -6,11 +6,14 @@ of their own.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from wagate.backends.blobs import Blobs
 from wagate.backends.broker import Broker
 from wagate.backends.database import Database
+from wagate.backends.doors import Fetching
 from wagate.clock import Clock
 from wagate.errors import UnsupportedByEngine
 
@@ -34,10 +37,13 @@ class Rules:
     default_engine: str = "sandbox"
     send_timeout: float = 30.0
     action_timeout: float = 15.0
+    fetch_timeout: float = 20.0
     rate_per_min: int = 20
     rate_per_hour: int = 200
     auto_read: bool = False
     event_days: int = 7
+    media_days: int = 7
+    media_fetch: Literal["on_demand", "on_arrival"] = "on_demand"
     lease_seconds: float = 30.0
     poll_seconds: float = 2.0
     engines: dict[str, EngineFacts] = field(default_factory=dict)
@@ -66,9 +72,16 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gateway:
-    """What every promise rests on: the database is the truth, the broker carries hints and actions."""
+    """What every promise rests on: the database is the truth, the broker carries hints and actions.
+
+    `blobs` keep the bytes of media, `http` is the door to addresses that customers name. `underway`: what this process
+    does once for all who ask for it at the same time; nothing is lost with it.
+    """
 
     db: Database
     broker: Broker
     clock: Clock
     rules: Rules
+    blobs: Blobs
+    http: Fetching
+    underway: dict[str, asyncio.Task[Any]] = field(default_factory=dict)

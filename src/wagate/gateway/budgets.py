@@ -7,7 +7,7 @@ claimed).
 
 from __future__ import annotations
 
-from wagate.backends.database import Tx
+from wagate.backends.database import Reader
 from wagate.model.sessions import Session
 
 _WINDOWS = ((60_000, "rate_per_min"), (3_600_000, "rate_per_hour"))
@@ -31,13 +31,13 @@ def limited(session: Session) -> bool:
     return session.rate_per_min > 0 or session.rate_per_hour > 0
 
 
-async def waiting(tx: Tx, session: Session, *, most: int) -> int:
+async def waiting(reader: Reader, session: Session, *, most: int) -> int:
     """How many accepted sends of the session have no place in its budget yet; counted up to `most`."""
-    row = await tx.one(_WAITING, organization_id=session.organization_id, session_id=session.id, most=most)
+    row = await reader.one(_WAITING, organization_id=session.organization_id, session_id=session.id, most=most)
     return 0 if row is None else int(row[0])
 
 
-async def room(tx: Tx, session: Session, now: int) -> tuple[int, int]:
+async def room(reader: Reader, session: Session, now: int) -> tuple[int, int]:
     """How many sends may go out now, and (when none) at what time, in epoch milliseconds, the next may."""
     best, free_at = 1_000_000, now
     for span, name in _WINDOWS:
@@ -50,10 +50,10 @@ async def room(tx: Tx, session: Session, now: int) -> tuple[int, int]:
             "since": now - span,
             "now": now,
         }
-        row = await tx.one(_TAKEN, **window)
+        row = await reader.one(_TAKEN, **window)
         taken = 0 if row is None else int(row[0])
         best = min(best, rate - taken)
         if taken >= rate:
-            leaves = await tx.one(_LEAVES, **window, surplus=taken - rate)
+            leaves = await reader.one(_LEAVES, **window, surplus=taken - rate)
             free_at = max(free_at, (now if leaves is None else int(leaves[0])) + span)
     return best, free_at

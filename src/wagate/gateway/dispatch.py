@@ -14,11 +14,24 @@ from msgspec import UNSET
 
 from wagate.backends.database import Row, Tx
 from wagate.errors import NoAnswer, WagateError
-from wagate.gateway import Gateway, budgets, events, leases, messages, outbox, sessions
+from wagate.gateway import (
+    Gateway,
+    budgets,
+    changes,
+    contacts,
+    contents,
+    events,
+    leases,
+    messages,
+    outbox,
+    polls,
+    sessions,
+)
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import Entry, status_fact
 from wagate.model import Shape
+from wagate.model.contents import AlbumContent, Change, GoneContent, MessageContent
 from wagate.model.messages import Ack, SendError
 from wagate.model.organizations import Caller
 
@@ -54,6 +67,7 @@ UPDATE outbox SET ready = 1 WHERE organization_id = :organization_id AND positio
   SELECT MIN(position) FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
     AND chat_jid = :chat AND settled_at IS NULL) AND status = 'queued' AND ready = 0
 """
+_NUMBER = "UPDATE outbox SET content = :content WHERE organization_id = :organization_id AND id = :id"
 _BY_WIRE_ID = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
   AND chat_jid = :chat AND wire_id = :wire_id AND settled_at IS NULL AND status = 'pending'
@@ -146,6 +160,7 @@ async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateErr
 
     more = await gw.db.write(work)
     tell(gw, held.organization_id, held.id, entry.id)
+    polls.hint(gw, entry.content)
     gw.broker.publish("sends", _verdict(outcome)[0].encode())
     return more
 
@@ -159,6 +174,9 @@ class Settled(Shape, frozen=True, kw_only=True):
 
 async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | WagateError) -> Settled:
     """As `settle`, within the caller's transaction; the caller records the facts."""
+    # While it was under way its chat may have been joined to another.
+    chat = await contacts.resolve(tx, held.organization_id, held.id, entry.chat)
+    entry = msgspec.structs.replace(entry, chat=chat)
     status, error = _verdict(outcome)
     timestamp = outcome.timestamp if isinstance(outcome, Ack) else now
     wire_id = outcome.wire_id if isinstance(outcome, Ack) else entry.wire_id
@@ -178,20 +196,67 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
     if not changed:
         return Settled()
     more = await tx.run(NEXT, **place(held), chat=entry.chat) > 0
+    if isinstance(outcome, Ack) and outcome.item_ids:
+        entry = await _numbered(tx, held, entry, outcome.item_ids)
     facts: list[Fact] = []
     if wire_id is not None:
+        fate = _Fate(wire_id=wire_id, timestamp=timestamp, status=status, error=error)
+        facts = await _kept(tx, held, now, entry, fate)
+    return Settled(facts=[*facts, status_fact(entry, status, wire_id, timestamp, error)], more=more)
+
+
+class _Fate(Shape, frozen=True, kw_only=True):
+    """What became of an entry that has a wire id."""
+
+    wire_id: str
+    timestamp: int
+    status: Literal["sent", "failed", "uncertain"]
+    error: SendError | None
+
+
+async def _kept(tx: Tx, held: Held, now: int, entry: Entry, fate: _Fate) -> list[Fact]:
+    """Store the message that an entry is, each one of an album; what is no message is done to one, once it went out."""
+    content, said = entry.content, list[tuple[MessageContent, str]]()
+    if isinstance(content, Change):
+        if fate.status != "sent":
+            return []
+        made = changes.Made(
+            wire_id=fate.wire_id,
+            chat=entry.chat,
+            from_me=True,
+            timestamp=fate.timestamp,
+            content=content,
+            sender=messages.me(held),
+        )
+        return await changes.apply(tx, held, made)
+    if isinstance(content, AlbumContent):
+        said = [(item.content, item.message_id) for item in content.items if isinstance(item.message_id, str)]
+    elif not isinstance(content, GoneContent):
+        said = [(content, fate.wire_id)]
+    facts: list[Fact] = []
+    for each, wire_id in said:
         own = messages.OwnSend(
             chat=entry.chat,
             wire_id=wire_id,
-            content=entry.content,
-            timestamp=timestamp,
-            status=status,
-            error=error,
+            content=each,
+            timestamp=fate.timestamp,
+            status=fate.status,
+            error=fate.error,
         )
         await messages.store_own(tx, held, now, own)
-        if status == "sent":
-            facts.append(("message.from_me", messages.said_by_me(held, own)))
-    return Settled(facts=[*facts, status_fact(entry, status, wire_id, timestamp, error)], more=more)
+        if fate.status == "sent":
+            facts.append(("message.from_me", await messages.said_by_me(tx, held, own)))
+    return facts
+
+
+async def _numbered(tx: Tx, held: Held, entry: Entry, item_ids: list[str]) -> Entry:
+    """The entry of an album, with the ids that the network gave its items."""
+    if not isinstance(entry.content, AlbumContent) or contents.item_ids(entry.content) == item_ids:
+        return entry
+    album = contents.numbered(entry.content, item_ids)
+    written = msgspec.json.encode(album).decode()
+    await tx.run(_NUMBER, organization_id=held.organization_id, id=entry.id, content=written)
+    return msgspec.structs.replace(entry, content=album)
 
 
 async def taken_up(gw: Gateway, held: Held, outbox_id: str) -> Entry | None:

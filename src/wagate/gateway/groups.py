@@ -2,7 +2,7 @@
 
 What is stored here is a copy: WhatsApp decides, engines report, and only reports change rows. Functions that take a
 `tx` return the facts that their caller records in the same transaction.
-Called by workers/runner (seen, changed, moved) and api/groups.
+Called by workers/inbox (seen, changed, moved) and api/groups.
 """
 
 from __future__ import annotations
@@ -14,13 +14,32 @@ from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Row, Tx
 from wagate.errors import BadRequest, NotFound, WagateError
-from wagate.gateway import Gateway, Window, actions, chats, contacts, sessions
+from wagate.gateway import Gateway, Window, actions, chats, contacts, media, sessions
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held
 from wagate.model import Maybe, jid
-from wagate.model.actions import Action, SetAnnounce, SetDescription, SetLocked, SetSubject
+from wagate.model.actions import (
+    Action,
+    ListPending,
+    SetAnnounce,
+    SetDescription,
+    SetGroupPicture,
+    SetLocked,
+    SetSubject,
+)
+from wagate.model.contacts import Person
 from wagate.model.events import GroupParticipant, GroupUpdate
-from wagate.model.groups import Group, GroupChanged, GroupMember, GroupSeen, MembersChanged, Participant, UpdateGroup
+from wagate.model.groups import (
+    Group,
+    GroupChanged,
+    GroupMember,
+    GroupSeen,
+    MembersChanged,
+    Participant,
+    PendingMember,
+    PictureSet,
+    UpdateGroup,
+)
 from wagate.model.organizations import Caller
 
 _UPSERT = """
@@ -56,6 +75,14 @@ _ALL_GONE = """
 UPDATE members SET present = 0
 WHERE organization_id = :organization_id AND session_id = :session_id AND group_jid = :group_jid AND present = 1
 """
+# Members who are no contact yet, or are not known to be in a group, or by another address than now.
+_STRANGERS = """
+SELECT m.jid, m.lid FROM members m LEFT JOIN contacts c ON c.organization_id = m.organization_id
+  AND c.session_id = m.session_id AND (c.jid = m.jid OR c.lid = m.jid)
+WHERE m.organization_id = :organization_id AND m.session_id = :session_id AND m.group_jid = :group_jid
+  AND m.present = 1 AND (c.id IS NULL OR c.grouped = 0 OR (c.lid IS NULL AND m.lid <> m.jid) OR c.lid <> m.lid)
+ORDER BY m.id
+"""
 _LIST = """
 SELECT g.id, g.group_jid, g.first_seen_at, g.updated_at, g.subject, g.description, g.owner_jid, g.is_announce,
   g.is_locked, g.created_at_wa, (SELECT COUNT(*) FROM members m WHERE m.organization_id = g.organization_id
@@ -72,7 +99,11 @@ WHERE organization_id = :organization_id AND session_id = :session_id AND group_
 
 
 async def seen(tx: Tx, held: Held, now: int, report: GroupSeen) -> list[Fact]:
-    """Store a whole group; it replaces what was stored. Makes no fact: nothing happened, it was only looked at."""
+    """Store a whole group; it replaces what was stored.
+
+    Nothing happened, it was only looked at: the only facts are about chats that were joined, as both addresses of a
+    member were learnt.
+    """
     place = _place(held, report.group_jid)
     await tx.run(
         _UPSERT,
@@ -89,7 +120,11 @@ async def seen(tx: Tx, held: Held, now: int, report: GroupSeen) -> list[Fact]:
     await tx.run(_ALL_GONE, **place)
     for member in report.members:
         await _store_member(tx, held, now, report.group_jid, member)
-    return []
+    facts: list[Fact] = []
+    for phone, lid in await tx.all(_STRANGERS, **place):
+        both = Person(jid=phone if jid.is_phone(phone) else UNSET, lid=lid if jid.is_lid(lid) else UNSET)
+        facts += await contacts.seen(tx, held, now, both, source="group")
+    return facts
 
 
 async def changed(tx: Tx, held: Held, now: int, report: GroupChanged) -> list[Fact]:
@@ -105,14 +140,18 @@ async def changed(tx: Tx, held: Held, now: int, report: GroupChanged) -> list[Fa
     )
     if isinstance(report.subject, str):
         await chats.rename(tx, held, report.group_jid, report.subject)
-    update = msgspec.convert(msgspec.to_builtins(report), GroupUpdate)
+    told = msgspec.structs.replace(report, sender=await _known(tx, held, report.sender))
+    update = msgspec.convert(msgspec.to_builtins(told), GroupUpdate)
     return [("group.update", update)]
 
 
 async def moved(tx: Tx, held: Held, now: int, report: MembersChanged) -> list[Fact]:
     """Store who came, went, rose or fell."""
     place = _place(held, report.group_jid)
-    people = [contacts.canonical(p.person) for p in report.people]
+    facts: list[Fact] = []
+    for member in report.people:
+        facts += await contacts.seen(tx, held, now, member.person, source="group")
+    people = [contacts.canonical(await contacts.completed(tx, held, member.person)) for member in report.people]
     if report.self_left:
         await tx.run(_ALL_GONE, **place)
     elif report.change == "leave":
@@ -122,9 +161,10 @@ async def moved(tx: Tx, held: Held, now: int, report: MembersChanged) -> list[Fa
         for member in report.people:
             await _store_member(tx, held, now, report.group_jid, member)
     payload: dict[str, object] = {"groupJid": report.group_jid, "timestamp": report.timestamp, report.change: people}
-    if isinstance(report.sender, str):
-        payload["sender"] = report.sender
-    return [("group.participant", msgspec.convert(payload, GroupParticipant))]
+    sender = await _known(tx, held, report.sender)
+    if isinstance(sender, str):
+        payload["sender"] = sender
+    return [*facts, ("group.participant", msgspec.convert(payload, GroupParticipant))]
 
 
 async def page(gw: Gateway, caller: Caller, session_id: str, window: Window) -> tuple[list[Group], list[int] | None]:
@@ -216,7 +256,41 @@ async def ask(gw: Gateway, caller: Caller, session_id: str, action: Action, *, g
     return await actions.ask(gw, caller, session_id, action)
 
 
-async def _store_member(tx: Tx, held: Held, now: int, group_jid: str, member: Participant) -> None:
+async def pending(
+    gw: Gateway, caller: Caller, session_id: str, group: str, window: Window
+) -> tuple[list[PendingMember], list[Any] | None]:
+    """Who asks to join, as WhatsApp says now, in the order in which they asked."""
+    found: list[PendingMember] = await ask(gw, caller, session_id, ListPending(group=group), group=group)
+    after = tuple(window.after) if window.after else (-1, "")
+    waiting = sorted((each.requested_at, each.jid, each) for each in found if (each.requested_at, each.jid) > after)
+    page = [each for _, _, each in waiting[: window.limit]]
+    return page, [page[-1].requested_at, page[-1].jid] if len(waiting) > window.limit else None
+
+
+async def set_picture(gw: Gateway, caller: Caller, session_id: str, group: str, picture: media.Offered) -> PictureSet:
+    """Give a group a picture. The bytes are the network's when this returns; our own copy goes.
+
+    Raises:
+        BadRequest: it is no JPEG, or cannot be had.
+    """
+    await actions.require_connected(gw, caller, session_id)
+    if not jid.is_group_input(group):
+        raise NotFound("group not found")
+    files = await media.take_in(gw, caller, [picture], session_id=session_id)
+    try:
+        action = SetGroupPicture(group=group, media=files[0].id or "")
+        answer: PictureSet = await actions.ask(gw, caller, session_id, action)
+    finally:
+        await media.discard(gw, caller, files)
+    return answer
+
+
+async def _known(tx: Tx, held: Held, sender: Maybe[str]) -> Maybe[str]:
+    return await contacts.resolve(tx, held.organization_id, held.id, sender) if isinstance(sender, str) else UNSET
+
+
+async def _store_member(tx: Tx, held: Held, now: int, group_jid: str, told: Participant) -> None:
+    member = msgspec.structs.replace(told, person=await contacts.completed(tx, held, told.person))
     canonical = contacts.canonical(member.person)
     await tx.run(
         _MEMBER,

@@ -11,15 +11,16 @@ import contextlib
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Row, Tx
-from wagate.errors import Forbidden, NotFound, StorageUnavailable, Unauthorized
-from wagate.gateway import Gateway
-from wagate.model import ids
+from wagate.errors import BadRequest, Forbidden, NotFound, StorageUnavailable, Unauthorized
+from wagate.gateway import Gateway, Window
+from wagate.model import Maybe, ids
 from wagate.model.organizations import Caller, Capability, CreateKey, Key, NewKey
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -39,6 +40,9 @@ VALUES (:id, :organization_id, :name, :prefix, :digest, :permissions, :session_i
 """
 _COLUMNS = "id, name, prefix, permissions, created_at, expires_at, last_used_at, session_ids"
 _LIST = f"SELECT {_COLUMNS} FROM keys WHERE organization_id = :organization_id ORDER BY id"
+_GET = f"SELECT {_COLUMNS} FROM keys WHERE organization_id = :organization_id AND id = :id"
+_ROTATE = "UPDATE keys SET prefix = :prefix, digest = :digest WHERE organization_id = :organization_id AND id = :id"
+_SESSION = "SELECT 1 FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _REVOKE = "DELETE FROM keys WHERE organization_id = :organization_id AND id = :id"
 _REVOKE_ANY = "-- any organization: the operator's command\nDELETE FROM keys WHERE id = :id"
 
@@ -85,9 +89,16 @@ async def authenticate(gw: Gateway, secret: str) -> Caller:
 
 
 async def create(gw: Gateway, organization_id: str, wish: CreateKey, *, by: Caller | None = None) -> NewKey:
-    """A new key; the only time its secret is shown. `by` may grant only what it holds."""
-    if by is not None and not (set(wish.permissions) <= by.capabilities and by.session_ids is UNSET):
-        raise Forbidden("a key may grant only what it holds")
+    """A new key; the only time its secret is shown.
+
+    Raises:
+        BadRequest: it would have expired already, or names sessions that are not the organization's.
+        Forbidden: `by` may grant only what it holds.
+    """
+    if by is not None:
+        sessions = UNSET if wish.session_ids is None else frozenset(wish.session_ids)
+        _must_hold(by, wish.permissions, sessions)
+        await _check(gw, organization_id, wish)
     secret = mint()
     key = NewKey(
         id=ids.mint("key", gw.clock.now()),
@@ -118,6 +129,37 @@ async def create(gw: Gateway, organization_id: str, wish: CreateKey, *, by: Call
     return key
 
 
+async def rotate(gw: Gateway, caller: Caller, key_id: str) -> NewKey:
+    """A new secret for a key; the old one fails from the next request on.
+
+    Raises:
+        NotFound: no such key that the caller sees.
+        Forbidden: it may more than the caller: whoever got its secret would have been granted that.
+    """
+    secret = mint()
+
+    async def work(tx: Tx) -> Key:
+        row = await tx.one(_GET, organization_id=caller.organization_id, id=key_id)
+        if row is None or not _sees(caller, key := _key(row)):
+            raise NotFound("key not found")
+        limit = UNSET if isinstance(key.session_ids, UnsetType) else frozenset(key.session_ids)
+        _must_hold(caller, key.permissions, limit)
+        await tx.run(
+            _ROTATE, organization_id=caller.organization_id, id=key_id, prefix=secret[:8], digest=digest(secret)
+        )
+        return key
+
+    kept = msgspec.structs.asdict(await gw.db.write(work))
+    return NewKey(**kept | {"prefix": secret[:8], "secret": secret})
+
+
+async def page(gw: Gateway, caller: Caller, window: Window) -> tuple[list[Key], list[str] | None]:
+    """The organization's keys, oldest first, without secrets. A limited key sees those within its own sessions."""
+    after = window.after[0] if window.after else ""
+    seen = [key for key in await of(gw, caller.organization_id) if key.id > after and _sees(caller, key)]
+    return seen[: window.limit], [seen[window.limit - 1].id] if len(seen) > window.limit else None
+
+
 async def of(gw: Gateway, organization_id: str) -> list[Key]:
     """Every key of an organization, oldest first, without secrets."""
     return [_key(row) for row in await gw.db.all(_LIST, organization_id=organization_id)]
@@ -137,6 +179,40 @@ async def revoke(gw: Gateway, key_id: str, *, organization_id: str | None = None
 
     if not await gw.db.write(work):
         raise NotFound("key not found")
+
+
+async def revoke_by(gw: Gateway, caller: Caller, key_id: str) -> None:
+    """As `revoke`, by a caller of the organization.
+
+    Raises:
+        NotFound: no such key that the caller sees.
+    """
+    row = await gw.db.one(_GET, organization_id=caller.organization_id, id=key_id)
+    if row is None or not _sees(caller, _key(row)):
+        raise NotFound("key not found")
+    await revoke(gw, key_id, organization_id=caller.organization_id)
+
+
+def _must_hold(by: Caller, permissions: Sequence[Capability], sessions: Maybe[frozenset[str]]) -> None:
+    within = isinstance(by.session_ids, UnsetType) or (
+        not isinstance(sessions, UnsetType) and sessions <= by.session_ids
+    )
+    if not (set(permissions) <= by.capabilities and within):
+        raise Forbidden("a key may grant only what it holds")
+
+
+def _sees(caller: Caller, key: Key) -> bool:
+    if isinstance(caller.session_ids, UnsetType):
+        return True
+    return not isinstance(key.session_ids, UnsetType) and caller.session_ids.issuperset(key.session_ids)
+
+
+async def _check(gw: Gateway, organization_id: str, wish: CreateKey) -> None:
+    if wish.expires_at is not None and wish.expires_at <= gw.clock.now():
+        raise BadRequest.field("expiresAt", "is in the past")
+    for position, session_id in enumerate(wish.session_ids or []):
+        if await gw.db.one(_SESSION, organization_id=organization_id, id=session_id) is None:
+            raise BadRequest.field(f"sessionIds[{position}]", "is not a session of the organization")
 
 
 async def _touch(gw: Gateway, organization_id: str, id: str, now: int) -> None:

@@ -17,11 +17,25 @@ from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected, UnsupportedByEngine
-from wagate.gateway import Gateway, Window, budgets, contacts, contents, events, leases, sessions
+from wagate.gateway import (
+    EngineFacts,
+    Gateway,
+    Window,
+    budgets,
+    contacts,
+    contents,
+    contexts,
+    events,
+    leases,
+    media,
+    sessions,
+)
+from wagate.gateway.contexts import Place
 from wagate.gateway.events import Fact
 from wagate.model import Millis, Shape, ids
+from wagate.model.contents import AlbumContent, Content
 from wagate.model.events import MessageStatusChanged
-from wagate.model.messages import Content, MessageStatus, SendError, SendResult
+from wagate.model.messages import MessageStatus, SendError, SendResult
 from wagate.model.organizations import Caller
 from wagate.model.sessions import Session
 
@@ -96,6 +110,35 @@ class Offer(Shape, frozen=True, kw_only=True):
     key: str | None = None
 
 
+class Coming(Shape, frozen=True, kw_only=True):
+    """A send whose content is not made yet, because its files are still to be taken in; else as `Offer`."""
+
+    kind: str
+    mode: Literal["sync", "async"]
+    digest: str
+    key: str | None = None
+
+
+async def foresee(gw: Gateway, caller: Caller, session_id: str, coming: Coming) -> Entry | None:
+    """What `accept` would say now, before anything is fetched or stored: a known key's first entry, else None.
+
+    Raises what `accept` raises. That it does not raise is no promise: `accept` judges again.
+    """
+    session = await sessions.require(gw.db, caller, session_id)
+    if coming.key is not None:
+        row = await gw.db.one(_BY_KEY, organization_id=caller.organization_id, key=coming.key)
+        known = None if row is None else _first(row, gw, caller, coming)
+        if known is not None:
+            return known
+    facts = gw.rules.engine(session.engine)
+    _must_be_able(session, coming.mode)
+    if coming.kind not in facts.contents:
+        raise UnsupportedByEngine
+    if coming.mode == "sync" and budgets.limited(session):
+        await _within_budget(gw.db, session, gw.clock.now())
+    return None
+
+
 async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> Entry:
     """Write a send down, once; when it returns the send is durable. A known key returns its first entry, `replayed`.
 
@@ -105,6 +148,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         SessionNotConnected: the session is not working (an async send also takes a linked one that is starting).
         UnsupportedByEngine: the session's engine does not send this content.
         RateLimited: a sync send over the session's budget.
+        Gone: a file of it waited for too long.
     """
     minted = ids.mint("ob", gw.clock.now())
 
@@ -115,21 +159,25 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             if known is not None:
                 return known
         facts = gw.rules.engine(session.engine)
-        _must_be_able(session, offer)
+        _must_be_able(session, offer.mode)
         if contents.kind(offer.content) not in facts.contents:
             raise UnsupportedByEngine
         now = gw.clock.now()
         budgeted = offer.mode == "sync" and budgets.limited(session)
         if budgeted:
             await _within_budget(tx, session, now)
+        chat = await contacts.resolve(tx, caller.organization_id, session_id, offer.chat)
+        place = Place(organization_id=caller.organization_id, session_id=session_id, chat=chat)
+        content, wire_id = _addressed(await contexts.quoted(tx, place, offer.content), facts)
+        await media.keep(tx, (caller.organization_id, session_id), content, now=now, days=gw.rules.media_days)
         entry = Entry(
             id=minted,
             session_id=session_id,
-            chat=await contacts.resolve(tx, caller.organization_id, session_id, offer.chat),
+            chat=chat,
             mode=offer.mode,
             status="queued",
-            content=offer.content,
-            wire_id=ids.wire_id() if facts.chooses_wire_id else None,
+            content=content,
+            wire_id=wire_id,
             digest=offer.digest,
             timestamp=None,
             error=None,
@@ -151,6 +199,16 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         # The caller is told that it was accepted; how far it is by now, the entry and the events tell.
         entry = msgspec.structs.replace(entry, status="queued")
     return entry
+
+
+def _addressed(content: Content, facts: EngineFacts) -> tuple[Content, str | None]:
+    """The content and its wire id, where the engine lets that be chosen; an album has one for each item."""
+    if not facts.chooses_wire_id:
+        return content, None
+    if not isinstance(content, AlbumContent):
+        return content, ids.wire_id()
+    album = contents.numbered(content, [ids.wire_id() for _ in content.items])
+    return album, contents.item_ids(album)[0]
 
 
 class _Turn(Shape, frozen=True, kw_only=True):
@@ -200,7 +258,7 @@ def status_fact(
     """The fact that an entry's message stands so now."""
     changed = MessageStatusChanged(
         chat_jid=entry.chat,
-        message_ids=[] if wire_id is None else [wire_id],
+        message_ids=contents.item_ids(entry.content) or ([] if wire_id is None else [wire_id]),
         status=status,
         timestamp=timestamp,
         outbox_id=entry.id,
@@ -287,6 +345,7 @@ def result(of: Entry) -> SendResult:
         timestamp=UNSET if of.timestamp is None else of.timestamp,
         outbox_id=of.id,
         replayed=True if of.replayed else UNSET,
+        item_ids=contents.item_ids(of.content) or UNSET,
         error=UNSET if of.error is None else of.error,
     )
 
@@ -295,9 +354,16 @@ async def _known(tx: Tx, gw: Gateway, caller: Caller, offer: Offer) -> Entry | N
     row = await tx.one(_BY_KEY, organization_id=caller.organization_id, key=offer.key)
     if row is None:
         return None
+    known = _first(row, gw, caller, offer)
+    if known is None:
+        await tx.run(_FREE_KEY, organization_id=caller.organization_id, key=offer.key)
+    return known
+
+
+def _first(row: Row, gw: Gateway, caller: Caller, offer: Offer | Coming) -> Entry | None:
+    """The entry that is bound to the offer's key; None: its day has passed."""
     first = entry(row, replayed=True)
     if first.created_at < gw.clock.now() - KEY_MS:
-        await tx.run(_FREE_KEY, organization_id=caller.organization_id, key=offer.key)
         return None
     if first.digest != offer.digest:
         raise Conflict("the idempotency key was used with another body")
@@ -306,18 +372,18 @@ async def _known(tx: Tx, gw: Gateway, caller: Caller, offer: Offer) -> Entry | N
     return first
 
 
-def _must_be_able(session: Session, offer: Offer) -> None:
+def _must_be_able(session: Session, mode: str) -> None:
     if session.status == "working":
         return
     linked = not isinstance(session.wa_jid, UnsetType)
-    if not (offer.mode == "async" and linked and session.status == "starting"):
+    if not (mode == "async" and linked and session.status == "starting"):
         raise SessionNotConnected
 
 
-async def _within_budget(tx: Tx, session: Session, now: int) -> None:
+async def _within_budget(reader: Reader, session: Session, now: int) -> None:
     """Room for this send, and for those that were accepted before it and wait for room."""
-    room, free_at = await budgets.room(tx, session, now)
+    room, free_at = await budgets.room(reader, session, now)
     if room <= 0:
         raise RateLimited(retryAfterSeconds=max(1, -(-(free_at - now) // 1000)))
-    if await budgets.waiting(tx, session, most=room) >= room:
+    if await budgets.waiting(reader, session, most=room) >= room:
         raise RateLimited("earlier sends of the session wait for its budget", retryAfterSeconds=1)

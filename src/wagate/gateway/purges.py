@@ -6,7 +6,7 @@ Called by workers/janitor.
 from __future__ import annotations
 
 from wagate.backends.database import Tx
-from wagate.gateway import Gateway
+from wagate.gateway import Gateway, media
 from wagate.model import Shape
 
 _DUE = """
@@ -27,6 +27,10 @@ DELETE FROM {table} WHERE organization_id = :organization_id AND session_id = :s
         ("contacts", "id"),
         ("groups", "id"),
         ("members", "id"),
+        ("reactions", "wire_id"),
+        ("votes", "wire_id"),
+        ("polls", "wire_id"),
+        ("backfills", "id"),
     )
 )
 
@@ -46,6 +50,8 @@ async def due(gw: Gateway) -> list[Purge]:
 
 async def continue_with(gw: Gateway, purge: Purge, *, limit: int = 500) -> bool:
     """Remove one piece; whether more is left."""
+    if await media.purge(gw, purge.organization_id, purge.session_id):
+        return True
 
     async def work(tx: Tx) -> bool:
         here = {"organization_id": purge.organization_id, "session_id": purge.session_id}

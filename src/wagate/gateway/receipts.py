@@ -1,25 +1,46 @@
-"""Receipts: how far the account's own messages came, and with whom.
+"""Receipts: how far the account's own messages came, and with whom; and the receipts that it sends itself.
 
-A message never moves backwards; in groups each member counts by themselves. Called by workers/runner.
+A message never moves backwards; in groups each member counts by themselves. Called by workers/inbox (came) and
+api/changes (mark_read).
 """
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
-from wagate.backends.database import Tx
-from wagate.gateway import dispatch, messages
+from wagate.backends.database import Row, Tx
+from wagate.gateway import Gateway, actions, contacts, dispatch, events, messages
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held
 from wagate.model import jid
-from wagate.model.events import MessageStatusChanged
+from wagate.model.actions import MarkRead
+from wagate.model.events import ChatUpdate, MessageStatusChanged
 from wagate.model.messages import ACK_LEVELS, Receipt
+from wagate.model.organizations import Caller
 
 _COUNT = """
 INSERT INTO receipts (session_id, chat_jid, wire_id, person, organization_id, level)
 VALUES (:session_id, :chat, :wire_id, :person, :organization_id, :level)
 ON CONFLICT (session_id, chat_jid, wire_id, person) DO UPDATE SET level = excluded.level
   WHERE receipts.level < excluded.level
+"""
+_MARKED = """
+SELECT wire_id, author, timestamp, position FROM messages WHERE organization_id = :organization_id
+  AND session_id = :session_id AND wire_id IN ({each:wire_ids}) AND chat_jid = :chat AND from_me = 0
+  AND (:anybody = 1 OR author IN ({each:authors}))
+"""
+_UNREAD = """
+SELECT unread_count FROM chats
+WHERE organization_id = :organization_id AND session_id = :session_id AND jid = :chat {for_update}
+"""
+_NEWER = """
+SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE organization_id = :organization_id AND session_id = :session_id
+  AND chat_jid = :chat AND (timestamp, position) > (:timestamp, :position) AND from_me = 0 LIMIT :most) newer
+"""
+_READ = """
+UPDATE chats SET unread_count = :unread
+WHERE organization_id = :organization_id AND session_id = :session_id AND jid = :chat
 """
 
 
@@ -28,6 +49,7 @@ async def came(tx: Tx, held: Held, now: int, receipt: Receipt) -> list[Fact]:
 
     A receipt for a send whose answer never came proves that it went out, and settles it.
     """
+    receipt = await _as_stored(tx, held, receipt)
     facts: list[Fact] = []
     moved: list[str] = []
     for wire_id in receipt.wire_ids:
@@ -52,6 +74,16 @@ async def came(tx: Tx, held: Held, now: int, receipt: Receipt) -> list[Fact]:
     return [*facts, ("message.status", changed)]
 
 
+async def _as_stored(tx: Tx, held: Held, receipt: Receipt) -> Receipt:
+    """The receipt with the addresses that the store knows its people by."""
+
+    async def known(address: str) -> str:
+        return await contacts.resolve(tx, held.organization_id, held.id, address)
+
+    sender = await known(receipt.sender) if isinstance(receipt.sender, str) else receipt.sender
+    return msgspec.structs.replace(receipt, chat=await known(receipt.chat), sender=sender)
+
+
 async def _counts(tx: Tx, held: Held, receipt: Receipt, wire_id: str) -> bool:
     changed = await tx.run(
         _COUNT,
@@ -63,3 +95,70 @@ async def _counts(tx: Tx, held: Held, receipt: Receipt, wire_id: str) -> bool:
         level=ACK_LEVELS[receipt.status],
     )
     return changed > 0
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of a chat that were read, by wire id; `sender` is their author's JID, None: the stored ones'."""
+
+    chat: str
+    message_ids: list[str]
+    sender: str | None = None
+
+
+async def mark_read(gw: Gateway, caller: Caller, session_id: str, reading: Reading) -> None:
+    """Send read receipts; from then on the chat counts as unread what is newer than the newest of these messages.
+
+    In a group, messages that are not stored have no author to be told, unless one is named.
+
+    Raises what `actions.ask` does.
+    """
+    await actions.require_connected(gw, caller, session_id)
+    here = {"organization_id": caller.organization_id, "session_id": session_id}
+    here["chat"] = await contacts.resolve(gw.db, caller.organization_id, session_id, reading.chat)
+    authors = [""]
+    if reading.sender is not None:
+        authors = await contacts.addresses(gw.db, caller.organization_id, session_id, reading.sender)
+    wanted = list(dict.fromkeys(reading.message_ids))
+    rows = await gw.db.all(
+        _MARKED,
+        **here,
+        wire_ids=msgspec.json.encode(wanted).decode(),
+        anybody=int(reading.sender is None),
+        authors=msgspec.json.encode(authors).decode(),
+    )
+    for action in _receipts(here["chat"], reading.sender, wanted, rows):
+        await actions.ask(gw, caller, session_id, action)
+    if rows:
+        timestamp, position = max((row[2], row[3]) for row in rows)
+
+        async def work(tx: Tx) -> None:
+            facts = await _count_newer(tx, here, timestamp, position)
+            await events.record(tx, gw.clock.now(), caller.organization_id, session_id=session_id, facts=facts)
+
+        await gw.db.write(work)
+        events.hint(gw, caller.organization_id)
+
+
+def _receipts(chat: str, sender: str | None, wanted: list[str], rows: list[Row]) -> list[MarkRead]:
+    """What the network is told: one receipt for each author, where it must know of whom they are."""
+    if sender is not None:
+        return [MarkRead(chat=chat, sender=sender, message_ids=wanted)]
+    if jid.chat_type(chat) in ("dm", "newsletter"):
+        return [MarkRead(chat=chat, message_ids=wanted)]
+    by_author: dict[str, list[str]] = {}
+    for wire_id, author in sorted(((row[0], row[1]) for row in rows), key=lambda pair: wanted.index(pair[0])):
+        by_author.setdefault(author, []).append(wire_id)
+    return [MarkRead(chat=chat, sender=author, message_ids=ids) for author, ids in by_author.items()]
+
+
+async def _count_newer(tx: Tx, here: dict[str, str], timestamp: int, position: int) -> list[Fact]:
+    """What is newer than this is unread still; a fact when that is less than there was."""
+    unread = await tx.one(_UNREAD, **here)
+    if unread is None or unread[0] == 0:
+        return []
+    newer = await tx.one(_NEWER, **here, timestamp=timestamp, position=position, most=unread[0])
+    left = 0 if newer is None else int(newer[0])
+    if left == unread[0]:
+        return []
+    await tx.run(_READ, **here, unread=left)
+    return [("chat.update", ChatUpdate(chat_jid=here["chat"], change="read", unread_count=left))]

@@ -32,6 +32,10 @@ _GET_LOCKED = _GET + " {for_update}"
 _LIST = f"""
 SELECT {_COLUMNS} FROM sessions WHERE organization_id = :organization_id AND id > :after ORDER BY id LIMIT :limit
 """
+_LIST_ALL = f"""
+-- any organization: the platform's own view
+SELECT {_COLUMNS} FROM sessions WHERE id > :after ORDER BY id LIMIT :limit
+"""
 _INSERT = """
 INSERT INTO sessions (id, organization_id, engine, status, wanted, label, created_by_user_id, auto_read,
   presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id)
@@ -138,6 +142,14 @@ async def page(gw: Gateway, caller: Caller, window: Window) -> tuple[list[Sessio
             return found, None
     more = await gw.db.one(_LIST, organization_id=caller.organization_id, after=start, limit=1)
     return found, None if more is None else [start]
+
+
+async def page_of_all(gw: Gateway, window: Window) -> tuple[list[Session], list[Any] | None]:
+    """The sessions of all organizations, oldest first. For the platform's operator only."""
+    after = str(window.after[0]) if window.after else ""
+    rows = await gw.db.all(_LIST_ALL, after=after, limit=window.limit + 1)
+    found = [session(row) for row in rows[: window.limit]]
+    return found, [found[-1].id] if len(rows) > window.limit else None
 
 
 async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> Session:

@@ -6,11 +6,26 @@ action changes is stored before its answer is given.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET
 
-from wagate.model.groups import AddResults, CreatedGroup, Invite, Joined
+from wagate.model import Maybe
+from wagate.model.channels import CreatedChannel
+from wagate.model.chats import ChatPresence
+from wagate.model.contacts import About, ContactCheck, Picture
+from wagate.model.contents import Media
+from wagate.model.groups import (
+    AddResults,
+    CreatedGroup,
+    Invite,
+    InvitePreview,
+    Joined,
+    PendingMember,
+    PictureSet,
+)
+from wagate.model.media import FetchedMedia
 from wagate.model.sessions import PairingCode
 
 
@@ -113,6 +128,135 @@ class ApproveMembers(Action, frozen=True, kw_only=True):
     people: list[str]
 
 
+class RejectMembers(Action, frozen=True, kw_only=True):
+    """Turn people away who asked to join."""
+
+    group: str
+    people: list[str]
+
+
+class ListPending(Action, frozen=True, kw_only=True):
+    """Who asks to join a group."""
+
+    answer: ClassVar[Any] = list[PendingMember]
+    group: str
+
+
+class PreviewInvite(Action, frozen=True, kw_only=True):
+    """What an invite's code leads to."""
+
+    answer: ClassVar[Any] = InvitePreview
+    code: str
+
+
+class SetGroupPicture(Action, frozen=True, kw_only=True):
+    """A new group picture, a JPEG that lies in the engine's `Files` under `media`."""
+
+    answer: ClassVar[Any] = PictureSet
+    group: str
+    media: str
+
+
+class DeleteGroupPicture(Action, frozen=True, kw_only=True):
+    """Take a group's picture away; nothing if it has none."""
+
+    group: str
+
+
+class SetPresence(Action, frozen=True, kw_only=True):
+    """Show the account as online or not."""
+
+    online: bool
+
+
+class SetChatPresence(Action, frozen=True, kw_only=True):
+    """Show in a chat that the account types, records, or stopped."""
+
+    chat: str
+    state: Literal["composing", "recording", "paused"]
+
+
+class WatchPresence(Action, frozen=True, kw_only=True):
+    """Where somebody is; from now on their presence is reported."""
+
+    answer: ClassVar[Any] = ChatPresence
+    chat: str
+
+
+class MarkRead(Action, frozen=True, kw_only=True):
+    """Send read receipts. `sender`: their author where the chat is a group."""
+
+    chat: str
+    sender: Maybe[str] = UNSET
+    message_ids: list[str]
+
+
+class FetchMedia(Action, frozen=True, kw_only=True):
+    """Fetch a file's bytes from the network into the engine's `Files` under `into`; their SHA-256 is checked.
+
+    Raises `Gone` when the network no longer has it.
+    """
+
+    answer: ClassVar[Any] = FetchedMedia
+    media: Media
+    into: str
+
+
+class CheckContact(Action, frozen=True, kw_only=True):
+    """Whether a number (digits) is on WhatsApp."""
+
+    answer: ClassVar[Any] = ContactCheck
+    phone: str
+
+
+class GetAbout(Action, frozen=True, kw_only=True):
+    """What somebody says of themselves."""
+
+    answer: ClassVar[Any] = About
+    person: str
+
+
+class GetPicture(Action, frozen=True, kw_only=True):
+    """A person's or a group's picture. Raises `NotFound` when there is none."""
+
+    answer: ClassVar[Any] = Picture
+    jid: str
+
+
+class SetBlocked(Action, frozen=True, kw_only=True):
+    """Block somebody, or no longer; nothing if it is so already."""
+
+    person: str
+    blocked: bool
+
+
+class CreateChannel(Action, frozen=True, kw_only=True):
+    """Make a channel; it is followed at once."""
+
+    answer: ClassVar[Any] = CreatedChannel
+    name: str
+    description: str
+
+
+class FollowChannel(Action, frozen=True, kw_only=True):
+    """Follow a channel; nothing if it is followed already."""
+
+    channel: str
+
+
+class UnfollowChannel(Action, frozen=True, kw_only=True):
+    """Follow a channel no longer; nothing if it is not followed."""
+
+    channel: str
+
+
+class MuteChannel(Action, frozen=True, kw_only=True):
+    """Mute a followed channel, or no longer."""
+
+    channel: str
+    mute: bool
+
+
 class LeaveGroup(Action, frozen=True, kw_only=True):
     """Leave a group."""
 
@@ -140,6 +284,24 @@ SessionAction = (
     | PromoteMember
     | DemoteMember
     | ApproveMembers
+    | RejectMembers
+    | ListPending
+    | PreviewInvite
+    | SetGroupPicture
+    | DeleteGroupPicture
     | LeaveGroup
     | JoinGroup
+    | SetPresence
+    | SetChatPresence
+    | WatchPresence
+    | MarkRead
+    | FetchMedia
+    | CheckContact
+    | GetAbout
+    | GetPicture
+    | SetBlocked
+    | CreateChannel
+    | FollowChannel
+    | UnfollowChannel
+    | MuteChannel
 )

@@ -1,7 +1,10 @@
-"""Chats as stored."""
+"""Chats as stored, and who is there: presence."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
 from msgspec import UNSET
 
 from wagate.model import Ask, Maybe, Millis, Shape
@@ -31,3 +34,53 @@ class UpdateChat(Ask, frozen=True, kw_only=True):
     pinned: bool | None = None
     muted_until: Millis | None = None
     unmute: bool | None = None
+
+
+class SetPresence(Ask, frozen=True, kw_only=True):
+    """Whether the account shows as online."""
+
+    state: Literal["online", "offline"]
+
+
+class SetChatPresence(Ask, frozen=True, kw_only=True):
+    """What the account does in a chat."""
+
+    state: Literal["composing", "recording", "paused"]
+
+
+PresenceState = Literal["unknown", "available", "unavailable", "composing", "paused"]
+
+
+class ChatPresence(Shape, frozen=True, kw_only=True):
+    """Where somebody is, as last heard."""
+
+    from_: str = msgspec.field(name="from")
+    state: PresenceState
+    last_seen: Maybe[Millis] = UNSET
+    chat_jid: Maybe[str] = UNSET
+    media: Maybe[Literal["text", "audio"]] = UNSET
+    unavailable: Maybe[bool] = UNSET
+
+
+class PresenceHeard(Shape, frozen=True, kw_only=True):
+    """Somebody came, went or types, as an engine reports it; `person` is a canonical JID."""
+
+    person: str
+    state: PresenceState
+    chat: Maybe[str] = UNSET
+    media: Maybe[Literal["text", "audio"]] = UNSET
+    last_seen: Maybe[Millis] = UNSET
+
+
+class ChatMarked(Shape, frozen=True, kw_only=True):
+    """The account's own phone archived, pinned, muted or read a chat, or somebody changed its picture, as an engine
+    reports it; only what changed is set.
+    """
+
+    chat: str
+    archived: Maybe[bool] = UNSET
+    pinned: Maybe[bool] = UNSET
+    muted_until: Maybe[Millis] = UNSET
+    read: Maybe[bool] = UNSET
+    picture_id: Maybe[str] = UNSET
+    picture_removed: Maybe[bool] = UNSET

@@ -11,6 +11,7 @@ from wagate.errors import BadRequest
 from wagate.model import Ask, Line, Maybe, Millis, Prose, Shape
 from wagate.model.contacts import Person
 from wagate.model.jid import PersonInput
+from wagate.model.sends import Source
 
 Role = Literal["member", "admin", "superadmin"]
 AddStatus = Literal["added", "already_member", "invite_required", "declined", "not_on_whatsapp", "failed"]
@@ -94,6 +95,37 @@ class Joined(Shape, frozen=True, kw_only=True):
 
     group_jid: str
     pending: Maybe[bool] = UNSET
+
+
+class InvitePreview(Shape, frozen=True, kw_only=True):
+    """The group that an invite leads to, as somebody outside sees it."""
+
+    group_jid: str
+    subject: str
+    participant_count: Maybe[int] = UNSET
+    description: Maybe[str] = UNSET
+    owner_jid: Maybe[str] = UNSET
+    created_at_wa: Maybe[Millis] = UNSET
+
+
+class PendingMember(Shape, frozen=True, kw_only=True):
+    """Somebody who asks to join."""
+
+    jid: str
+    requested_at: Millis
+    lid: Maybe[str] = UNSET
+
+
+class SetGroupPicture(Ask, frozen=True, kw_only=True):
+    """A group's picture: JPEG."""
+
+    media: Source
+
+
+class PictureSet(Shape, frozen=True, kw_only=True):
+    """The new picture's id."""
+
+    id: str
 
 
 class Invite(Shape, frozen=True, kw_only=True):

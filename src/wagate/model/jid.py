@@ -21,6 +21,9 @@ from wagate.errors import BadRequest
 
 PHONE, HIDDEN, GROUP, CHANNEL, BROADCAST = "s.whatsapp.net", "lid", "g.us", "newsletter", "broadcast"
 
+STATUS = f"status@{BROADCAST}"
+"""The chat that holds what people post for all their contacts."""
+
 ChatType = Literal["dm", "group", "newsletter", "broadcast", "status"]
 
 PersonInput = Annotated[
@@ -107,6 +110,12 @@ def is_group_input(text: str) -> bool:
     """Whether a path segment names a group at all."""
     user, _, server = text.partition("@")
     return server == GROUP and _PLACE.fullmatch(user) is not None
+
+
+def is_channel_input(text: str) -> bool:
+    """Whether a path segment names a channel at all."""
+    user, _, server = text.partition("@")
+    return server == CHANNEL and _PLACE.fullmatch(user) is not None
 
 
 def is_lid(jid: str) -> bool:

@@ -1,107 +1,19 @@
-"""Messages: what is said (content), and a message as it is sent, stored and seen."""
+"""Messages as they are sent, stored and seen; what they say is in `model/contents.py`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import UNSET, Meta
+from msgspec import UNSET
 
-from wagate.model import Ask, Line, Maybe, Millis, Prose, Shape
-from wagate.model.jid import ChatInput, PersonInput
+from wagate.model import Maybe, Millis, Shape
+from wagate.model.contents import Change, Content, MessageContent
 
 MessageStatus = Literal["queued", "pending", "sent", "delivered", "read", "played", "failed", "uncertain"]
 ACK_LEVELS: dict[str, int] = {"queued": 0, "pending": 0, "sent": 1, "delivered": 2, "read": 3, "played": 4}
 """How far a message came; a receipt never moves it back."""
 
 MessageType = Literal["text", "image", "video", "audio", "document", "sticker", "location", "contact", "poll", "system"]
-MessageId = Annotated[Line, Meta(min_length=1, max_length=128)]
-
-
-class Preview(Ask, frozen=True, kw_only=True):
-    """A link's preview as shown under a text."""
-
-    title: Annotated[Line, Meta(min_length=1, max_length=300)]
-    description: Annotated[Prose, Meta(max_length=1000)] | None = None
-    thumbnail_url: Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\u0000-\u0020\u007f]+$")] | None = None
-
-
-class Card(Ask, frozen=True, kw_only=True):
-    """A contact card: `vcard`, or `name` and `phone` from which one is made; `vcard` wins."""
-
-    name: Annotated[Line, Meta(min_length=1, max_length=255)] | None = None
-    phone: Annotated[Line, Meta(min_length=5, max_length=32)] | None = None
-    vcard: Annotated[Prose, Meta(min_length=1, max_length=65536)] | None = None
-
-
-class TextContent(Ask, frozen=True, kw_only=True, tag_field="type", tag="text"):
-    """A text."""
-
-    text: Annotated[Prose, Meta(min_length=1, max_length=65536)]
-    mentions: Annotated[list[PersonInput], Meta(max_length=1024)] | None = None
-    reply_to: MessageId | None = None
-    preview: Preview | None = None
-
-
-Option = Annotated[Line, Meta(min_length=1, max_length=100)]
-
-
-class PollContent(Ask, frozen=True, kw_only=True, tag_field="type", tag="poll"):
-    """A question with options."""
-
-    name: Annotated[Line, Meta(min_length=1, max_length=255)]
-    options: Annotated[list[Option], Meta(min_length=2, max_length=12, extra_json_schema={"uniqueItems": True})]
-    selectable_count: (
-        Annotated[int, Meta(ge=0, le=12, description="How many may be chosen; 0: any. 1 if absent.")] | None
-    ) = None
-    poll_end_time: Millis | None = None
-    poll_hide_votes: bool | None = None
-
-
-class LocationContent(Ask, frozen=True, kw_only=True, tag_field="type", tag="location"):
-    """A place on earth, in degrees."""
-
-    latitude: Annotated[float, Meta(ge=-90, le=90)]
-    longitude: Annotated[float, Meta(ge=-180, le=180)]
-    name: Annotated[Line, Meta(max_length=255)] | None = None
-    address: Annotated[Line, Meta(max_length=1024)] | None = None
-
-
-class ContactContent(Ask, frozen=True, kw_only=True, tag_field="type", tag="contact"):
-    """One contact card (`contact`) or several (`contacts`)."""
-
-    contact: Card | None = None
-    contacts: Annotated[list[Card], Meta(min_length=1, max_length=50)] | None = None
-
-
-Content = TextContent | PollContent | LocationContent | ContactContent
-"""What is said. In rows and behind the engine port it is canonical: JIDs normalised, cards with a `vcard` each."""
-
-
-class SendText(TextContent, frozen=True, kw_only=True, tag="text"):
-    """Send a text."""
-
-    to: ChatInput
-
-
-class SendPoll(PollContent, frozen=True, kw_only=True, tag="poll"):
-    """Send a poll."""
-
-    to: ChatInput
-
-
-class SendLocation(LocationContent, frozen=True, kw_only=True, tag="location"):
-    """Send a location."""
-
-    to: ChatInput
-
-
-class SendContact(ContactContent, frozen=True, kw_only=True, tag="contact"):
-    """Send contact cards."""
-
-    to: ChatInput
-
-
-Send = SendText | SendPoll | SendLocation | SendContact
 
 
 class SendError(Shape, frozen=True, kw_only=True):
@@ -124,6 +36,12 @@ class SendResult(Shape, frozen=True, kw_only=True):
     replayed: Maybe[bool] = UNSET
     item_ids: Maybe[list[str]] = UNSET
     error: Maybe[SendError] = UNSET
+
+
+class PostedStatus(Shape, frozen=True, kw_only=True):
+    """The wire id of a status that was posted."""
+
+    message_id: str
 
 
 class Place(Shape, frozen=True, kw_only=True):
@@ -208,14 +126,16 @@ class Outgoing(Shape, frozen=True, kw_only=True):
 
 
 class Ack(Shape, frozen=True, kw_only=True):
-    """The network has a message: its id there, and the network's time."""
+    """The network has a message: its id there, and the network's time. `item_ids`: an album's items, in order."""
 
     wire_id: str
     timestamp: Millis
+    item_ids: Maybe[list[str]] = UNSET
 
 
 class Arrived(Shape, frozen=True, kw_only=True):
-    """A message that reached the account: from another person, or typed on the account's own phone (`from_me`).
+    """A message, or a change of one, that reached the account: from another person, or made on the account's own phone
+    (`from_me`). An album arrives as its items.
 
     `history` is true for what the network replays at linking: it is stored without an event.
     """
@@ -224,7 +144,7 @@ class Arrived(Shape, frozen=True, kw_only=True):
     chat: str
     from_me: bool
     timestamp: Millis
-    content: Content
+    content: MessageContent | Change
     sender: Maybe[str] = UNSET
     sender_lid: Maybe[str] = UNSET
     push_name: Maybe[str] = UNSET

@@ -10,6 +10,8 @@ from wagate.model import Ask, Line, Maybe, Millis, Shape
 
 Capability = Literal["read", "send", "manage", "events"]
 CAPABILITIES: tuple[Capability, ...] = ("read", "send", "manage", "events")
+PlatformRole = Literal["super_admin"]
+"""Above all organizations; a person's login alone can bring it, no key."""
 
 
 SessionId = Annotated[Line, Meta(min_length=1, max_length=64)]
@@ -57,7 +59,7 @@ class Caller(Shape, frozen=True, kw_only=True):
     """Who is asking: an organization, and what the credential may do."""
 
     organization_id: str
-    capabilities: frozenset[Capability]
+    capabilities: frozenset[Capability | PlatformRole]
     key_id: Maybe[str] = UNSET
     user_id: Maybe[str] = UNSET
     session_ids: Maybe[frozenset[str]] = UNSET

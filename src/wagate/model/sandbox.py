@@ -9,9 +9,22 @@ from msgspec import UNSET, Meta
 
 from wagate.model import Ask, Line, Maybe, Millis, Prose, Shape
 from wagate.model.actions import Action
+from wagate.model.contents import Content
 from wagate.model.groups import People, Role, Subject
-from wagate.model.jid import PersonInput
-from wagate.model.messages import Content, SendContact, SendLocation, SendPoll, SendText
+from wagate.model.jid import ChatInput, PersonInput
+from wagate.model.messages import Reaction
+from wagate.model.sends import (
+    Option,
+    SendAudio,
+    SendContact,
+    SendDocument,
+    SendImage,
+    SendLocation,
+    SendPoll,
+    SendSticker,
+    SendText,
+    SendVideo,
+)
 
 FaultKind = Literal["ack_lost", "ack_delay", "refuse", "disconnect", "duplicate_event", "reorder_events"]
 Phone = Annotated[Line, Meta(min_length=5, max_length=32)]
@@ -62,7 +75,37 @@ class SayContact(SendContact, frozen=True, kw_only=True, tag="contact"):
     from_: PersonInput = msgspec.field(name="from")
 
 
-Say = SayText | SayPoll | SayLocation | SayContact
+class SayImage(SendImage, frozen=True, kw_only=True, tag="image"):
+    """Somebody shows a picture."""
+
+    from_: PersonInput = msgspec.field(name="from")
+
+
+class SayVideo(SendVideo, frozen=True, kw_only=True, tag="video"):
+    """Somebody shows a video."""
+
+    from_: PersonInput = msgspec.field(name="from")
+
+
+class SayAudio(SendAudio, frozen=True, kw_only=True, tag="audio"):
+    """Somebody sends a sound or a voice message."""
+
+    from_: PersonInput = msgspec.field(name="from")
+
+
+class SayDocument(SendDocument, frozen=True, kw_only=True, tag="document"):
+    """Somebody sends a file."""
+
+    from_: PersonInput = msgspec.field(name="from")
+
+
+class SaySticker(SendSticker, frozen=True, kw_only=True, tag="sticker"):
+    """Somebody sends a sticker."""
+
+    from_: PersonInput = msgspec.field(name="from")
+
+
+Say = SayText | SayPoll | SayLocation | SayContact | SayImage | SayVideo | SayAudio | SayDocument | SaySticker
 
 
 class Said(Shape, frozen=True, kw_only=True):
@@ -77,12 +120,38 @@ class From(Ask, frozen=True, kw_only=True):
     from_: PersonInput = msgspec.field(name="from")
 
 
+class React(From, frozen=True, kw_only=True):
+    """The emoji somebody reacts with; an empty one takes it back."""
+
+    emoji: Annotated[Line, Meta(max_length=64)]
+
+
+class Edit(From, frozen=True, kw_only=True):
+    """The new text of somebody's own message."""
+
+    text: Annotated[Prose, Meta(min_length=1, max_length=65536)]
+
+
+class Vote(From, frozen=True, kw_only=True):
+    """The full set of options somebody chooses."""
+
+    options: Annotated[list[Option], Meta(max_length=12)]
+
+
+class Call(Ask, frozen=True, kw_only=True):
+    """Whom somebody rings: a person, or a group they are in."""
+
+    to: ChatInput
+    video: bool | None = None
+
+
 class NewGroup(Ask, frozen=True, kw_only=True):
     """A group that people make."""
 
     owner: PersonInput
     subject: Subject
     participants: People
+    approve_joins: bool | None = None
 
 
 class MadeGroup(Shape, frozen=True, kw_only=True):
@@ -100,13 +169,14 @@ class GroupStep(Ask, frozen=True, kw_only=True):
 
 
 class ChangePerson(Ask, frozen=True, kw_only=True):
-    """What is to change about somebody; absent stays."""
+    """What is to change about somebody; absent stays. `picture`: whether they have one; true makes a new one."""
 
     online: bool | None = None
     typing: bool | None = None
     name: Annotated[Line, Meta(min_length=1, max_length=100)] | None = None
     about: Annotated[Prose, Meta(max_length=500)] | None = None
     blocked: bool | None = None
+    picture: bool | None = None
 
 
 class Fault(Ask, frozen=True, kw_only=True):
@@ -124,8 +194,18 @@ class Advance(Ask, frozen=True, kw_only=True):
     advance_seconds: Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
+class ShownVote(Shape, frozen=True, kw_only=True):
+    """What one person chose in a poll."""
+
+    sender_jid: str
+    options: list[str]
+
+
 class Shown(Shape, frozen=True, kw_only=True):
-    """One copy of a message as a recipient's phone shows it."""
+    """One copy of a message as a recipient's phone shows it, after everything that changed it.
+
+    `content` is what it says now: the new text of an edited one, `gone` of a revoked one.
+    """
 
     wa_message_id: str
     from_: str = msgspec.field(name="from")
@@ -135,6 +215,10 @@ class Shown(Shape, frozen=True, kw_only=True):
     content: Content
     timestamp: Millis
     status: Literal["sent", "delivered", "read", "played"]
+    edited: bool = False
+    revoked: bool = False
+    reactions: list[Reaction] = []
+    votes: list[ShownVote] = []
 
 
 class Frame(Shape, frozen=True, kw_only=True):
@@ -169,6 +253,7 @@ class TrueGroup(Shape, frozen=True, kw_only=True):
     members: list[TrueMember]
     invite: str
     pending: list[str]
+    picture_id: Maybe[str] = UNSET
 
 
 class ShownPage(Shape, frozen=True, kw_only=True):
@@ -211,6 +296,27 @@ class Speak(Action, frozen=True, kw_only=True):
     content: Content
 
 
+class ChangeMessage(Action, frozen=True, kw_only=True):
+    """A person reacts to a message, edits or revokes one of theirs (or, as an admin, another's), or votes.
+
+    The message is the newest with this id that the person wrote or got.
+    """
+
+    sender: str
+    message: str
+    what: Literal["react", "edit", "revoke", "vote"]
+    text: str = ""
+    options: list[str] = []
+
+
+class Ring(Action, frozen=True, kw_only=True):
+    """A person rings somebody, or a group."""
+
+    caller: str
+    to: str
+    video: bool
+
+
 class Acknowledge(Action, frozen=True, kw_only=True):
     """A person reads or plays a message."""
 
@@ -245,6 +351,7 @@ class MakeGroup(Action, frozen=True, kw_only=True):
     owner: str
     subject: str
     people: list[str]
+    approve_joins: bool = False
 
 
 class LookAtGroup(Action, frozen=True, kw_only=True):
@@ -280,6 +387,8 @@ NetworkAction = (
     LinkPhone
     | Disturb
     | Speak
+    | ChangeMessage
+    | Ring
     | Acknowledge
     | ListShown
     | ListFrames

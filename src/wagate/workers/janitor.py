@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from wagate.backends.broker import Bell
 from wagate.engines import base
 from wagate.errors import Unavailable, WagateError
-from wagate.gateway import Gateway, events, leases, outbox, outcomes, purges
+from wagate.gateway import Gateway, events, leases, media, outbox, outcomes, polls, purges
 
 log = structlog.get_logger(__name__)
 
@@ -20,17 +21,51 @@ _EVERY_SECONDS = 30.0
 
 
 async def run(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
-    """Clean up now and then, for ever."""
+    """Clean up now and then, and count polls when they end, for ever."""
+    await asyncio.gather(_again(lambda: once(gw, engines), lambda: asyncio.sleep(_EVERY_SECONDS)), count_polls(gw))
+
+
+async def count_polls(gw: Gateway) -> None:
+    """Count each poll when the gateway's clock shows its end, for ever."""
+    with Bell(gw.broker, "polls") as bell:
+
+        async def count() -> None:
+            bell.rung = False
+            while await polls.expire(gw):
+                pass
+
+        await _again(count, lambda: _until_next_end(gw, bell))
+
+
+async def _until_next_end(gw: Gateway, bell: Bell) -> None:
+    """Return when the next poll ends, when another one is stored, or after a round: that hint may be lost."""
+    ends_at = await polls.next_end(gw)
+    if ends_at is None:
+        await bell.wait(_EVERY_SECONDS)
+        return
+    alarm = asyncio.ensure_future(gw.clock.sleep((ends_at - gw.clock.now()) / 1000))
+    heard = asyncio.ensure_future(bell.wait(_EVERY_SECONDS))
+    try:
+        await asyncio.wait({alarm, heard}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiting in (alarm, heard):
+            waiting.cancel()
+        await asyncio.gather(alarm, heard, return_exceptions=True)
+
+
+async def _again(chore: Callable[[], Awaitable[object]], rest: Callable[[], Awaitable[object]]) -> None:
+    """Do a chore and rest, for ever. What rests by the system's time follows a turned clock within one round."""
     while True:
         try:
-            await once(gw, engines)
+            await chore()
+            await rest()
         except WagateError as error:
             log.warning("cleaning up later", why=error.message)
+            await asyncio.sleep(_EVERY_SECONDS)
         except Exception:
             # One row that cannot be cleaned up must not end the whole gateway.
             log.exception("cleaning up failed")
-        # The system's time, whatever clock the gateway shows: a turned clock is followed within one round.
-        await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(_EVERY_SECONDS)
 
 
 async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
@@ -39,6 +74,7 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
         events.expire,
         outbox.forget_keys,
         outcomes.expire_uncertain,
+        media.expire,
     )
     for chore in chores:
         while await chore(gw):

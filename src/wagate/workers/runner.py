@@ -24,6 +24,8 @@ from wagate.model import jid
 from wagate.model.actions import SessionAction
 from wagate.model.messages import Ack, Outgoing
 from wagate.workers import inbox
+from wagate.workers.backfiller import Backfiller
+from wagate.workers.fetcher import Fetcher
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +39,12 @@ class Runner:
 
     __slots__ = (
         "_again",
+        "_backfiller",
         "_claims",
         "_connection",
         "_ended",
         "_engine",
+        "_fetcher",
         "_gw",
         "_lost",
         "_online",
@@ -56,6 +60,8 @@ class Runner:
         self._gw = gw
         self._engine = engine
         self._connection: base.Connection | None = None
+        self._backfiller = Backfiller(gw)
+        self._fetcher = Fetcher(gw, held)
         self._lost = False
         self._ended: base.Ended | None = None
         self._online = False
@@ -89,6 +95,11 @@ class Runner:
             for entry in await dispatch.claimed_before(self._gw, self.held):
                 self._dispatch(entry)
         self.wake()
+
+    def backfill(self) -> None:
+        """A backfill waits: read contacts and groups anew. The next connection does so by itself."""
+        if self._online:
+            self._backfiller.begin(self.held, self._line)
 
     def _hear(self, payload: bytes) -> None:
         """Something was accepted; with an id it is claimed for us already."""
@@ -125,11 +136,14 @@ class Runner:
         subject = f"runner.{self.held.id}"
         self._stops.append(self._gw.broker.respond(subject, self._perform))
         self._stops.append(self._gw.broker.subscribe(f"outbox.{self.held.id}", self._hear))
+        self._stops.append(self._gw.broker.subscribe(f"backfill.{self.held.id}", lambda _: self.backfill()))
         self._gw.broker.publish(f"{subject}.here")
 
     async def _close(self) -> None:
         for stop in self._stops:
             stop()
+        await self._backfiller.close()
+        await self._fetcher.close()
         for task in self._sends.values():
             task.cancel()
         if self._sends:
@@ -283,6 +297,7 @@ class Runner:
         said = [r for r in reports if isinstance(r, inbox.STORED)]
         if said:
             unread = await self._lasting(lambda: inbox.take(self._gw, self.held, said))
+            self._fetcher.hear(said)
             for chat, sender, wire_ids in unread:
                 with contextlib.suppress(base.ConnectionLost, WagateError):
                     await self._line.read(chat, sender, wire_ids)

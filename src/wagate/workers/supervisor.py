@@ -18,7 +18,7 @@ import structlog
 from wagate.backends.broker import Unsubscribe
 from wagate.engines import base
 from wagate.errors import Internal, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases
+from wagate.gateway import Gateway, actions, backfills, dispatch, leases
 from wagate.gateway.leases import Held
 from wagate.model.sandbox import NetworkAction
 from wagate.workers.runner import Runner
@@ -183,6 +183,9 @@ class Supervisor:
         for id in await dispatch.waiting(self._gw):
             if id in self._runners:
                 await self._runners[id][0].look_again()
+        for id in await backfills.waiting(self._gw):
+            if id in self._runners:
+                self._runners[id][0].backfill()
 
     async def _hold_network(self, organization_id: str) -> None:
         await self._host().host(organization_id)

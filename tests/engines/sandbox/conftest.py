@@ -15,7 +15,7 @@ async def world() -> AsyncIterator[Sandbox]:
     """The sandbox and its outside."""
     made = await Sandbox().start()
     yield made
-    await made.engine.close()
+    await made.close()
 
 
 @pytest.fixture
@@ -23,4 +23,4 @@ async def small() -> AsyncIterator[Sandbox]:
     """A network that keeps little: three records at hand, 50 frames."""
     made = await Sandbox(Bounds(frames=50, at_hand=3)).start()
     yield made
-    await made.engine.close()
+    await made.close()

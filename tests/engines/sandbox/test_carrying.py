@@ -10,7 +10,8 @@ from tests.support.engines import Recorder, Sandbox, jid, settle, text, until
 from wagate.engines.base import Arrived, ConnectionLost, LineLost, Receipt
 from wagate.errors import Refused, StorageUnavailable
 from wagate.model.actions import CreateGroup, SetAnnounce
-from wagate.model.messages import LocationContent, Outgoing, TextContent
+from wagate.model.contents import LocationContent, TextContent
+from wagate.model.messages import Outgoing
 
 pytestmark = pytest.mark.anyio
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
 
 from tests.support.engines import Sandbox, jid, settle, text, until
 from wagate.engines.base import Arrived, PeopleSeen, Receipt
@@ -52,10 +53,35 @@ async def test_every_form_of_an_address_is_the_person(world: Sandbox) -> None:
     for sender in (lid_of(BEN), f"+{BEN[:3]} {BEN[3:]}", f"{BEN}@c.us", jid(BEN)):
         await world.say(sender, lid_of(ANN))
     await until(lambda: len(sink.of(Arrived)) == 4)
-    assert {(arrived.chat, arrived.sender_lid) for arrived in sink.of(Arrived)} == {(jid(BEN), lid_of(BEN))}
-    await connection.send(text("W1", lid_of(BEN)))
+    assert {arrived.sender_lid for arrived in sink.of(Arrived)} == {lid_of(BEN)}
+    await connection.send(text("W1", f"{BEN}@s.whatsapp.net"))
     await world.pass_time(1)
     assert {(receipt.chat, receipt.sender) for receipt in sink.of(Receipt)} == {(jid(BEN), jid(BEN))}
+
+
+async def test_who_writes_as_a_lid_tells_no_number(world: Sandbox) -> None:
+    connection, sink = await world.linked("s1", ANN)
+    group = (await world.group(ANN, [jid(BEN)])).group_jid
+    for to in (jid(ANN), group):
+        await world.say(lid_of(BEN), to)
+        await world.say(BEN, to)
+    await until(lambda: len(sink.of(Arrived)) == 4)
+    await settle()
+    told = [(arrived.chat, arrived.sender, arrived.sender_lid) for arrived in sink.of(Arrived)]
+    assert told == [
+        (lid_of(BEN), UNSET, lid_of(BEN)),
+        (jid(BEN), jid(BEN), lid_of(BEN)),
+        (group, UNSET, lid_of(BEN)),
+        (group, jid(BEN), lid_of(BEN)),
+    ]
+    assert {copy.status for copy in await world.shown() if copy.recipient == jid(ANN)} == {"delivered"}
+    await connection.read(lid_of(BEN), UNSET, [sink.of(Arrived)[0].wire_id])
+    assert (await world.shown(sink.of(Arrived)[0].wire_id))[0].status == "read"
+    sink.calls.clear()
+    await connection.send(text("W1", lid_of(BEN)))
+    await world.pass_time(1)
+    assert {(receipt.chat, receipt.sender) for receipt in sink.of(Receipt)} == {(lid_of(BEN), lid_of(BEN))}
+    assert [(copy.to, copy.recipient) for copy in await world.shown("W1")] == [(jid(BEN), jid(BEN))]
 
 
 async def test_a_group_that_people_made(world: Sandbox) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 import pytest
 
@@ -9,6 +10,7 @@ from wagate.engines.base import Account, ConnectionLost, LineLost, Receipt
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.errors import StorageUnavailable, Unavailable, UnsupportedByEngine
 from wagate.model.actions import Action, SetSubject
+from wagate.model.contents import Content
 from wagate.model.sandbox import ListFrames
 
 pytestmark = pytest.mark.anyio
@@ -138,3 +140,8 @@ async def test_a_dropped_line_does_not_stay_refused_when_the_clock_is_turned_bac
     await world.disturb("s1", "drop", seconds=5)
     world.clock._now -= 3_600_000
     await connection.connect()
+
+
+def test_everything_that_can_be_said_is_sent() -> None:
+    said = {kind.__struct_config__.tag for kind in get_args(Content)}
+    assert SandboxEngine.contents == said - {"gone"}

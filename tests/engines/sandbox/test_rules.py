@@ -60,6 +60,8 @@ def test_strangers_and_members_may_not_rule(group: Group) -> None:
             (rules.promote, MEMBER),
             (rules.demote, ADMIN),
             (rules.approve, [jid(GUEST)]),
+            (rules.reject, [jid(GUEST)]),
+            (rules.list_pending, None),
         ):
             with pytest.raises(error):
                 rule(group, moment(actor), argument)
@@ -75,7 +77,8 @@ def test_members_edit_until_the_group_is_locked(group: Group) -> None:
     ]
     assert rules.describe(group, moment(MEMBER), "words").group.description == "words"
     locked = rules.lock(group, moment(ADMIN), True).group
-    for rule in (rules.rename, rules.describe):
+    assert rules.depict(group, moment(MEMBER), "1").answer.id == "1"
+    for rule in (rules.rename, rules.describe, rules.depict):
         with pytest.raises(NotGroupAdmin):
             rule(locked, moment(MEMBER), "mine")
         assert rule(locked, moment(ADMIN), "ours").group != locked
@@ -92,6 +95,7 @@ def test_what_is_as_it_was_is_not_told(group: Group) -> None:
         rules.demote(group, moment(OWNER), MEMBER),
         rules.demote(group, moment(OWNER), GUEST),
         rules.remove(group, moment(OWNER), GUEST),
+        rules.depict(group, moment(MEMBER), ""),
         rules.join(group, moment(MEMBER), (MEMBER, "first")),
     ):
         assert change.group is group
@@ -192,6 +196,26 @@ def test_who_asks_is_let_in_all_or_none(group: Group) -> None:
     assert change.group.members[GUEST] == "member"
     assert change.group.pending == {}
     assert change.joined == {GUEST: "approved"}
+
+
+def test_who_is_turned_away_may_ask_again(group: Group) -> None:
+    asked = rules.request(group, moment(GUEST), GUEST).group
+    with pytest.raises(NotFound):
+        rules.reject(asked, moment(ADMIN), [jid(GUEST), jid(PRIVATE)])
+    (waiting,) = rules.list_pending(asked, moment(ADMIN), None).answer
+    assert (waiting.jid, waiting.lid, waiting.requested_at) == (jid(GUEST), lid_of(GUEST), 1000)
+    change = rules.reject(asked, moment(ADMIN), [lid_of(GUEST)])
+    assert change.group.pending == {}
+    assert change.reports == []
+    assert rules.request(change.group, moment(GUEST, 2000), GUEST).group.pending == {GUEST: 2000}
+
+
+def test_a_new_picture_takes_the_place_of_the_old(group: Group) -> None:
+    first = rules.depict(group, moment(MEMBER), "1")
+    second = rules.depict(first.group, moment(MEMBER), "2")
+    gone = rules.depict(second.group, moment(MEMBER), "")
+    assert [change.group.picture for change in (first, second, gone)] == ["1", "2", ""]
+    assert [change.faded for change in (first, second, gone)] == ["", "1", "2"]
 
 
 def test_a_group_that_approves_joins_lets_people_wait(group: Group) -> None:

@@ -18,18 +18,18 @@ from wagate.engines.base import (
     Sink,
     Snapshot,
 )
-from wagate.engines.sandbox import linking, membership
-from wagate.engines.sandbox.carrying import Carrier, Draft
+from wagate.engines.sandbox import deeds, linking, watching
+from wagate.engines.sandbox.acceptance import Draft
+from wagate.engines.sandbox.carrying import Carrier
 from wagate.engines.sandbox.codes import Codes
 from wagate.engines.sandbox.groups import seen
 from wagate.engines.sandbox.lines import Kept, Line, Told
 from wagate.engines.sandbox.network import Device, Network
 from wagate.engines.sandbox.people import Habits, habits, number_of, person_of
-from wagate.engines.sandbox.receipts import Move
 from wagate.engines.sandbox.settings import Timing
-from wagate.errors import Conflict, NoAnswer, Refused, SessionNotConnected
+from wagate.errors import Conflict, NoAnswer, Refused, SessionNotConnected, UnsupportedByEngine
 from wagate.model import Maybe
-from wagate.model.actions import Action, RequestCode
+from wagate.model.actions import Action, MarkRead, RequestCode
 from wagate.model.jid import is_group
 from wagate.model.sessions import PairingCode
 
@@ -93,7 +93,7 @@ class SandboxConnection(Line):
         )
 
     async def send(self, outgoing: Outgoing) -> Ack:
-        """Send as the number's habits and the faults let it go."""
+        """Send as the number's habits and the faults let it go; an album's first item has the album's id."""
         carrier = self._online()
         network, author = carrier.network, self.number
         wire_id = outgoing.wire_id or "3EB0" + network.mint("message", 18).upper()
@@ -111,7 +111,7 @@ class SandboxConnection(Line):
         try:
             if fate == "refused":
                 raise Refused("the network refused the message", waCode=463)
-            sent, _ = await carrier.accept(draft)
+            carried = await carrier.accept(draft)
         except Refused:
             await carrier.refuse(draft)
             raise
@@ -120,10 +120,12 @@ class SandboxConnection(Line):
             if fate == "slow":
                 await self.clock.sleep(self.timing.slow_ack)
         finally:
-            carrier.answer(sent)
+            for sent in carried:
+                carrier.answer(sent)
         if not self.online:
             raise ConnectionLost
-        return Ack(wire_id=sent.wire_id, timestamp=sent.timestamp)
+        items = [sent.wire_id for sent in carried]
+        return Ack(wire_id=items[0], timestamp=carried[0].timestamp, item_ids=items if carried[0].album else UNSET)
 
     async def _meet(self, fate: Fate, network: Network) -> None:
         """What keeps the acknowledgement from coming, if anything does."""
@@ -159,8 +161,14 @@ class SandboxConnection(Line):
             return await self._request_code(action)
         if not self.online:
             raise SessionNotConnected
-        network = self._online().network
-        answer, keys = await network.finish(membership.perform(network, self.number, action))
+        carrier = self._online()
+        deed = deeds.DEEDS.get(type(action))
+        me = carrier.network.devices.get(self.account.session_id)
+        if deed is None:
+            raise UnsupportedByEngine
+        if me is None:
+            raise SessionNotConnected
+        answer, keys = await carrier.network.finish(deed(carrier, me, action))
         if (key := keys.get(self.account.session_id)) is not None:
             try:
                 await self.passed(key)
@@ -171,17 +179,17 @@ class SandboxConnection(Line):
     async def read(self, chat: str, sender: Maybe[str], wire_ids: list[str]) -> None:
         """The account has read these; what is not there, or read before, is nothing."""
         carrier = self._online()
-        history = carrier.network.history
-        moves: list[Move] = []
-        author = chat if sender is UNSET or not sender else sender
-        for wire_id in wire_ids:
-            if is_group(author):
-                found = [sent for sent in await history.named(wire_id) if sent.chat == chat]
-            else:
-                one = await history.find(wire_id, number_of(author) or "")
-                found = [one] if one is not None else []
-            moves += [(sent, self.number, "read") for sent in found]
-        await carrier.network.finish(carrier.receipts.progress(moves, {}))
+        action = MarkRead(chat=chat, sender=sender, message_ids=wire_ids)
+        await carrier.network.finish(deeds.read(carrier, self.number, action))
+
+    def cut(self) -> None:
+        """Go offline; whoever watches the account hears it."""
+        was_online = self.online
+        super().cut()
+        if was_online and self._carrier is not None and not self._carrier.network.released:
+            network, session = self._carrier.network, self.account.session_id
+            if network.presences.exit(session, self.number):
+                network.spawn(watching.left(network, session, self.number))
 
     async def logout(self) -> None:
         """Unlink; the phone forgets this session."""

@@ -6,20 +6,25 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec import UNSET
 
-from wagate.engines.base import PeopleSeen
-from wagate.engines.sandbox import groups, linking, membership, records, rules
-from wagate.engines.sandbox.carrying import Carrier, Draft
-from wagate.engines.sandbox.frames import Status
+from wagate.engines.base import ChatMarked, PeopleSeen
+from wagate.engines.sandbox import calls, groups, linking, membership, people, records, rules, watching
+from wagate.engines.sandbox.acceptance import Draft
+from wagate.engines.sandbox.carrying import Carrier
+from wagate.engines.sandbox.changes import CHANGES
+from wagate.engines.sandbox.frames import Changes, Status
 from wagate.engines.sandbox.groups import Group
-from wagate.engines.sandbox.people import number_of, person_of
+from wagate.engines.sandbox.network import Keys, Network
+from wagate.engines.sandbox.people import jid_of, number_of, person_of
 from wagate.errors import BadRequest, NotFound, Refused
 from wagate.model.actions import Action
-from wagate.model.jid import chat, is_group, person
+from wagate.model.contents import Change, EditContent, ReactionContent, RevokeContent, Target, VoteContent
+from wagate.model.jid import chat, is_group, is_lid, person
 from wagate.model.sandbox import (
     Acknowledge,
     AlterPerson,
+    ChangeMessage,
     Disturb,
     InjectFault,
     LinkPhone,
@@ -29,6 +34,7 @@ from wagate.model.sandbox import (
     MadeGroup,
     MakeGroup,
     MoveMember,
+    Ring,
     Said,
     Speak,
 )
@@ -48,9 +54,46 @@ async def _speak(carrier: Carrier, action: Speak) -> Said:
     if is_group(to) and to not in network.groups:
         raise NotFound("group not found")
     wire_id = "3A" + network.mint("said", 18).upper()
-    sent, _ = await carrier.accept(Draft(wire_id=wire_id, author=author, chat=to, content=action.content))
-    carrier.answer(sent)
+    hidden = is_lid(person(action.sender, "from"))
+    draft = Draft(wire_id=wire_id, author=author, chat=to, content=action.content, hidden=hidden)
+    for sent in await carrier.accept(draft):
+        carrier.answer(sent)
     return Said(wa_message_id=wire_id)
+
+
+async def _change_message(carrier: Carrier, action: ChangeMessage) -> None:
+    network = carrier.network
+    author = _somebody(action.sender, "from")
+    if not network.exists(author):
+        raise Refused("the sender is not on WhatsApp", reason="not_on_whatsapp")
+    named = [sent for sent in await network.history.named(action.message) if not isinstance(sent.content, CHANGES)]
+    had = [sent for sent in named if author == sent.author or author in sent.copies]
+    if not had:
+        raise NotFound("message not found")
+    sent = had[-1]
+    own = author == sent.author
+    target = Target(message_id=sent.wire_id, from_me=own, sender=jid_of(sent.author))
+    draft = Draft(
+        wire_id="3A" + network.mint("changed", 18).upper(),
+        author=author,
+        chat=jid_of(sent.author) if not own and number_of(sent.chat) is not None else sent.chat,
+        content=_change(action, target),
+        hidden=is_lid(person(action.sender, "from")),
+    )
+    for each in await carrier.accept(draft):
+        carrier.answer(each)
+
+
+def _change(action: ChangeMessage, target: Target) -> Change:
+    match action.what:
+        case "react":
+            return ReactionContent(target=target, emoji=action.text)
+        case "edit":
+            return EditContent(target=target, text=action.text)
+        case "revoke":
+            return RevokeContent(target=target)
+        case "vote":
+            return VoteContent(target=target, options=action.options)
 
 
 async def _acknowledge(carrier: Carrier, action: Acknowledge) -> None:
@@ -69,8 +112,8 @@ async def _make_group(carrier: Carrier, action: MakeGroup) -> MadeGroup:
     owner = _somebody(action.owner, "owner")
     if not carrier.network.exists(owner):
         raise Refused("the owner is not on WhatsApp", reason="not_on_whatsapp")
-    people = [number for jid in action.people if (number := number_of(person(jid, "participants"))) is not None]
-    group, _ = await membership.create(carrier.network, owner, action.subject, people)
+    guests = [number for jid in action.people if (number := number_of(person(jid, "participants"))) is not None]
+    group, _ = await membership.create(carrier.network, owner, action.subject, guests, approves=action.approve_joins)
     return MadeGroup(group_jid=group.jid, invite=groups.LINK + group.invite)
 
 
@@ -97,11 +140,18 @@ async def _move_member(carrier: Carrier, action: MoveMember) -> None:
 
 async def _alter_person(carrier: Carrier, action: AlterPerson) -> None:
     network, number = carrier.network, _somebody(action.phone, "phone")
-    change = {field: value for field, value in msgspec.structs.asdict(action.change).items() if value is not None}
     async with network.lock:
-        altered = replace(network.somebody(number), **change)
-        await network.commit({f"p/{number}": msgspec.json.encode(altered).decode()})
+        before, there = network.somebody(number), watching.where(network, number)
+        picture = network.mint_digits("picture", 12) if action.change.picture else ""
+        altered = people.altered(before, action.change, now=network.clock.now(), picture=picture)
+        changes: Changes = {f"p/{number}": msgspec.json.encode(altered).decode()}
+        keys = _show_picture(network, number, altered.picture, changes) if altered.picture != before.picture else {}
+        await network.commit(changes)
         network.people[number] = altered
+        network.wake(keys)
+        if altered.typing != before.typing and action.change.online is not False:
+            watching.tell_typing(network, number)
+        watching.tell_where(network, number, there)
     if action.change.online:
         await carrier.switch_on(number)
     if action.change.name is not None:
@@ -109,6 +159,20 @@ async def _alter_person(carrier: Carrier, action: AlterPerson) -> None:
         for line in list(network.lines.values()):
             if line.online:
                 network.spawn(line.report(report))
+
+
+def _show_picture(network: Network, number: str, picture: str, changes: Changes) -> Keys:
+    """Accounts that watch a person see their picture change."""
+    keys: Keys = {}
+    report = ChatMarked(chat=jid_of(number), picture_id=picture or UNSET, picture_removed=UNSET if picture else True)
+    for viewer in {network.devices[session].number for session in network.presences.watchers(number)}:
+        if not network.hides(number, viewer):
+            keys |= network.keep_for(viewer, [report], changes)
+    return keys
+
+
+async def _ring(carrier: Carrier, action: Ring) -> None:
+    await calls.ring(carrier.network, _somebody(action.caller, "phone"), action)
 
 
 async def _inject_fault(carrier: Carrier, action: InjectFault) -> None:
@@ -153,6 +217,7 @@ _STEPS: dict[type[Action], Callable[[Carrier, Any], Awaitable[Any]]] = {
     LinkPhone: _link_phone,
     Disturb: _disturb,
     Speak: _speak,
+    ChangeMessage: _change_message,
     Acknowledge: _acknowledge,
     ListShown: _list_shown,
     ListFrames: _list_frames,
@@ -160,6 +225,7 @@ _STEPS: dict[type[Action], Callable[[Carrier, Any], Awaitable[Any]]] = {
     LookAtGroup: _look_at_group,
     MoveMember: _move_member,
     AlterPerson: _alter_person,
+    Ring: _ring,
     InjectFault: _inject_fault,
 }
 

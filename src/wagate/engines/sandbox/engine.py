@@ -7,17 +7,18 @@ organization whose network is not held here gets `ConnectionLost` and tries agai
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, get_args
 
 from wagate.clock import Clock
-from wagate.engines.base import Account, ConnectionLost, LineLost, Promises, Sink, StoreFor
-from wagate.engines.sandbox import control, linking, membership
+from wagate.engines.base import Account, ConnectionLost, Files, LineLost, Promises, Sink, StoreFor
+from wagate.engines.sandbox import control, deeds, linking
 from wagate.engines.sandbox.carrying import Carrier
 from wagate.engines.sandbox.connection import SandboxConnection
 from wagate.engines.sandbox.network import Network, Terms
 from wagate.engines.sandbox.settings import Bounds, Timing
 from wagate.errors import Unavailable, UnsupportedByEngine
 from wagate.model.actions import Action, RequestCode
+from wagate.model.contents import Content
 
 
 class SandboxEngine:
@@ -25,15 +26,15 @@ class SandboxEngine:
 
     name = "sandbox"
     promises = Promises(chooses_wire_id=True, acks_after_commit=True)
-    contents: frozenset[str] = frozenset({"text", "poll", "location", "contact"})
-    actions: frozenset[type[Action]] = membership.ACTIONS | {RequestCode}
+    contents: frozenset[str] = frozenset(kind.__struct_config__.tag for kind in get_args(Content)) - {"gone"}
+    actions: frozenset[type[Action]] = deeds.ACTIONS | {RequestCode}
 
     def __init__(
-        self, store_for: StoreFor, clock: Clock, *, seed: str = "wagate", timing: Timing | None = None,
+        self, store_for: StoreFor, clock: Clock, *, seed: str = "wagate", files: Files | None = None,
         bounds: Bounds | None = None,
     ) -> None:  # fmt: skip
         self._store_for = store_for
-        self._terms = Terms(clock=clock, seed=seed, timing=timing or Timing(), bounds=bounds or Bounds())
+        self._terms = Terms(clock=clock, seed=seed, files=files, timing=Timing(), bounds=bounds or Bounds())
         self._hosted: dict[str, asyncio.Task[Carrier]] = {}
         self._connections: dict[SandboxConnection, None] = {}
         self._closed = False

@@ -15,13 +15,16 @@ from typing import Any, Literal
 import msgspec
 
 from wagate.engines.base import Store
+from wagate.engines.sandbox.people import lid_of, number_of
 from wagate.engines.sandbox.settings import Bounds
-from wagate.model.messages import Content
+from wagate.model.contents import Change, GoneContent, MessageContent
 from wagate.model.sandbox import Frame
 
 Status = Literal["sent", "delivered", "read", "played"]
 LEVELS: dict[str, int] = {"sent": 1, "delivered": 2, "read": 3, "played": 4}
 Changes = dict[str, str | None]
+CARRIED = frozenset({"message", "edit", "revoke", "reaction", "poll_vote"})
+"""The kinds of frames that brought a record: messages, and changes of messages."""
 
 _MARK = "mark"
 _MARK_EVERY = 256
@@ -32,18 +35,36 @@ class Sent(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A message as the network keeps it. `copies`: the status on each recipient's phone, by number.
 
     `silent`: its author never got the acknowledgement, so nothing is told about it until they ask again.
-    `echo`: it answers another one, and is not answered itself.
+    `echo`: it answers another one, and is not answered itself. `hidden`: its author told only its LID. `by_lid`: it was
+    sent to a LID. `album`: the ids of all items, on the first one. `reactions` and `votes` by number.
     """
 
     wire_id: str
     author: str
     chat: str
-    content: Content
+    content: MessageContent | Change | GoneContent
     timestamp: int
     frame: int
     copies: dict[str, Status]
     silent: bool = False
     echo: bool = False
+    hidden: bool = False
+    by_lid: bool = False
+    album: list[str] = []
+    edited: bool = False
+    reactions: dict[str, str] = {}
+    votes: dict[str, list[str]] = {}
+
+    @property
+    def revoked(self) -> bool:
+        """Whether it was taken back."""
+        return isinstance(self.content, GoneContent)
+
+    @property
+    def address(self) -> str:
+        """The chat as the author's sessions know it."""
+        number = number_of(self.chat)
+        return lid_of(number) if self.by_lid and number is not None else self.chat
 
     @property
     def key(self) -> str:
@@ -130,14 +151,14 @@ class History:
         if self._knows_all:
             return
         async for frame in self.pages(0, until=self.frame):
-            if frame.kind == "message":
+            if frame.kind in CARRIED:
                 self._known.add(_hash(frame))
         self._knows_all = True
 
     def next(self, kind: str, now: int, **parts: Any) -> tuple[int, Changes]:
-        """The next frame's number, and the changes that write it. A message's frame is unsettled until it is freed."""
+        """The next frame's number, and the changes that write it. A carried frame is unsettled until it is freed."""
         self.frame += 1
-        if kind == "message":
+        if kind in CARRIED:
             self.unsettled.hold(self.frame)
         frame = Frame(number=self.frame, timestamp=now, kind=kind, **parts)
         changes: Changes = {frame_key(self.frame): _encode(frame).decode()}
@@ -183,7 +204,7 @@ class History:
 
     async def of(self, frame: Frame) -> Sent | None:
         """The message that this frame brought; None for a repeat and for frames of other kinds."""
-        if frame.kind != "message" or not frame.wa_message_id or not frame.from_:
+        if frame.kind not in CARRIED or not frame.wa_message_id or not frame.from_:
             return None
         sent = await self.find(frame.wa_message_id, frame.from_.partition("@")[0])
         return sent if sent is not None and sent.frame == frame.number else None
@@ -209,6 +230,11 @@ class History:
         """Whether it is time to `trim`."""
         return self.frame - self._oldest >= self.bounds.frames + _PAGE
 
+    @property
+    def oldest(self) -> int:
+        """The oldest frame that is kept."""
+        return self._oldest
+
     def let_go(self, sent: Sent) -> bool:
         """Whether the message is among those that are no longer kept; its record must not come back."""
         return sent.frame < self._oldest
@@ -225,7 +251,7 @@ class History:
 
     def _gone(self, frame: Frame) -> Changes:
         changes: Changes = {frame_key(frame.number): None}
-        if frame.kind == "message" and frame.wa_message_id:
+        if frame.kind in CARRIED and frame.wa_message_id:
             # A repeat's record went with the first frame, or goes now: it needs no look.
             key = record_key(frame.wa_message_id, str(frame.from_).partition("@")[0])
             changes[key] = None

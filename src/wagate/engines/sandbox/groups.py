@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from msgspec import UNSET
 
 from wagate.engines.sandbox.people import jid_of, lid_of, person_of
 from wagate.errors import BadRequest
-from wagate.model.groups import GroupSeen, Participant, Role
+from wagate.model.groups import GroupSeen, InvitePreview, Participant, Role
 from wagate.model.sandbox import TrueGroup, TrueMember
 
 LINK = "https://chat.whatsapp.com/"
@@ -33,6 +34,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     announce: bool = False
     locked: bool = False
     approves: bool = False
+    picture: str = ""
     members: dict[str, Role] = {}
     pending: dict[str, int] = {}
     removed: dict[str, int] = {}
@@ -65,7 +67,26 @@ def truth(group: Group) -> TrueGroup:
         members=[TrueMember(jid=jid_of(each), lid=lid_of(each), role=role) for each, role in group.members.items()],
         invite=LINK + group.invite,
         pending=[jid_of(number) for number in group.pending],
+        picture_id=group.picture or UNSET,
     )
+
+
+def preview(group: Group) -> InvitePreview:
+    """The group as somebody outside sees it who holds an invite."""
+    return InvitePreview(
+        group_jid=group.jid,
+        subject=group.subject,
+        participant_count=len(group.members),
+        description=group.description or UNSET,
+        owner_jid=jid_of(group.owner),
+        created_at_wa=group.created_at,
+    )
+
+
+def leads_to(group: Group, code: str, number: str, now: int) -> bool:
+    """Whether this person can come in by the code now."""
+    given = group.passes.get(code)
+    return code == group.invite or (given is not None and given.number == number and given.expires_at > now)
 
 
 def may_speak(group: Group, number: str) -> bool:

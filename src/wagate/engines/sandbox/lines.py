@@ -1,8 +1,8 @@
 """A session's line to the pretend network: what goes out on it, in order, one batch at a time.
 
-Two sources feed it: reports kept in the store (messages, groups, and whatever came while nobody listened) and receipts
-in memory. A task runs only while there is something to deliver. What the sink has taken is told to `taken`, never
-before; what it has not taken is delivered again.
+Two sources feed it: reports kept in the store (messages, groups, and whatever came while nobody listened), and receipts
+and presence in memory. A task runs only while there is something to deliver. What the sink has taken is told to
+`taken`, never before; what it has not taken is delivered again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wagate.clock import Clock
-from wagate.engines.base import Account, ConnectionLost, Report, Sink
+from wagate.engines.base import Account, ConnectionLost, PresenceHeard, Report, Sink
 from wagate.engines.sandbox.faults import Faults
 from wagate.engines.sandbox.settings import Timing
 from wagate.model.messages import Receipt
@@ -28,9 +28,9 @@ Kept = tuple[str, Report]
 
 
 class Told(NamedTuple):
-    """A receipt, and the frames whose messages it tells about."""
+    """A receipt or where somebody is, and the frames whose messages it tells about."""
 
-    receipt: Receipt
+    receipt: Receipt | PresenceHeard
     frames: tuple[int, ...]
 
 
@@ -67,7 +67,7 @@ class Line(ABC):
         """The sink has committed these."""
 
     def offer(self, told: Told) -> None:
-        """A receipt to deliver; the line must be online."""
+        """A receipt, or where somebody is, to deliver; the line must be online."""
         self._queue.append(told)
         self.kick()
 

@@ -15,6 +15,7 @@ from wagate.engines.sandbox.codes import Codes
 from wagate.engines.sandbox.frames import Changes, Sent
 from wagate.engines.sandbox.network import Device, Network, encode_report
 from wagate.engines.sandbox.people import default_name, habits, jid_of, lid_of
+from wagate.engines.sandbox.seeing import seen_by
 from wagate.errors import BadRequest, Conflict, NotFound, Refused
 from wagate.model.jid import is_sandbox_number, phone
 from wagate.model.sandbox import Disturb, Frame, LinkPhone, Scanned
@@ -106,8 +107,8 @@ async def _add(carrier: Carrier, device: Device, name: str | None) -> None:
     _, changes = network.history.next("link", device.linked_at, **parts)
     changes[f"d/{device.session}"] = msgspec.json.encode(device).decode()
     for sent in older:
-        seen = carrier.seen_by(sent, device.number, history=True)
-        network.keep(device.session, encode_report(seen), changes)
+        report = seen_by(network, sent, device.number, history=True)
+        network.keep(device.session, encode_report(report), changes)
     person = network.people.get(device.number)
     if name is not None:
         person = replace(network.somebody(device.number), name=name)
@@ -129,7 +130,11 @@ async def _older(carrier: Carrier, number: str) -> list[Sent]:
         if frame.kind == "message" and (me in (frame.from_, frame.to) or frame.to in groups):
             frames.append(frame)
     found = [await network.history.of(frame) for frame in frames]
-    return [sent for sent in found if sent is not None and (number == sent.author or number in sent.copies)]
+    return [
+        sent
+        for sent in found
+        if sent is not None and not sent.revoked and (number == sent.author or number in sent.copies)
+    ]
 
 
 async def remove(network: Network, session: str, kind: Literal["unlink", "logout", "forget"]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from wagate.engines.base import Report
 from wagate.engines.sandbox import groups, rules
+from wagate.engines.sandbox.carrying import Carrier
 from wagate.engines.sandbox.frames import Changes
 from wagate.engines.sandbox.groups import Group
-from wagate.engines.sandbox.network import Network, encode_report
+from wagate.engines.sandbox.network import Device, Keys, Network, encode_report
 from wagate.engines.sandbox.people import jid_of, number_of
 from wagate.engines.sandbox.rules import Change, Moment
 from wagate.errors import NotAMember, NotFound
@@ -26,7 +27,10 @@ from wagate.model.actions import (
     GetInvite,
     JoinGroup,
     LeaveGroup,
+    ListPending,
+    PreviewInvite,
     PromoteMember,
+    RejectMembers,
     RemoveMember,
     ResetInvite,
     SetAnnounce,
@@ -34,11 +38,10 @@ from wagate.model.actions import (
     SetLocked,
     SetSubject,
 )
-from wagate.model.groups import CreatedGroup, GroupChanged, Joined, MembersChanged
+from wagate.model.chats import ChatMarked
+from wagate.model.groups import CreatedGroup, GroupChanged, InvitePreview, Joined, MembersChanged
 
 Rule = Callable[[Group, Moment, Any], Change]
-Keys = dict[str, str]
-"""The key of the last report that was kept for each session."""
 
 _RULES: dict[type[Action], tuple[Rule, Callable[[Any], Any]]] = {
     SetSubject: (rules.rename, lambda action: action.subject),
@@ -52,31 +55,62 @@ _RULES: dict[type[Action], tuple[Rule, Callable[[Any], Any]]] = {
     PromoteMember: (rules.promote, lambda action: number_of(action.person)),
     DemoteMember: (rules.demote, lambda action: number_of(action.person)),
     ApproveMembers: (rules.approve, lambda action: action.people),
+    RejectMembers: (rules.reject, lambda action: action.people),
+    ListPending: (rules.list_pending, lambda _: None),
 }
 
-ACTIONS: frozenset[type[Action]] = frozenset([*_RULES, CreateGroup, JoinGroup, LeaveGroup])
+
+async def _create(carrier: Carrier, me: Device, action: CreateGroup) -> tuple[CreatedGroup, Keys]:
+    people = [found for jid in action.people if (found := number_of(jid)) is not None]
+    group, keys = await create(carrier.network, me.number, action.subject, people)
+    return _created(group), keys
 
 
-async def perform(network: Network, number: str, action: Action) -> tuple[Any, Keys]:
-    """One account's action; the answer, and what was kept for whom."""
-    if isinstance(action, CreateGroup):
-        people = [found for jid in action.people if (found := number_of(jid)) is not None]
-        group, keys = await create(network, number, action.subject, people)
-        return _created(group), keys
-    if isinstance(action, JoinGroup):
-        return await join(network, number, action.code)
-    if isinstance(action, LeaveGroup):
-        change, keys = await alter(network, action.group, (rules.leave, number), actor=number)
-        return change.answer, keys
+async def _join(carrier: Carrier, me: Device, action: JoinGroup) -> tuple[Joined, Keys]:
+    return await join(carrier.network, me.number, action.code)
+
+
+async def _preview(carrier: Carrier, me: Device, action: PreviewInvite) -> tuple[InvitePreview, Keys]:
+    return groups.preview(_led_to(carrier.network, me.number, groups.code_of(action.code))), {}
+
+
+async def _leave(carrier: Carrier, me: Device, action: LeaveGroup) -> tuple[None, Keys]:
+    _, keys = await alter(carrier.network, action.group, (rules.leave, me.number), actor=me.number)
+    return None, keys
+
+
+async def _rule(carrier: Carrier, me: Device, action: Action) -> tuple[Any, Keys]:
     rule, argument = _RULES[type(action)]
-    own = network.groups.get(getattr(action, "group", ""))
-    if own is None or number not in own.members:
-        raise NotAMember
-    change, keys = await alter(network, own.jid, (rule, argument(action)), actor=number)
+    group = own(carrier.network, me.number, getattr(action, "group", ""))
+    change, keys = await alter(carrier.network, group.jid, (rule, argument(action)), actor=me.number)
     return change.answer, keys
 
 
-async def create(network: Network, owner: str, subject: str, people: Iterable[str]) -> tuple[Group, Keys]:
+DEEDS: dict[type[Action], Callable[[Carrier, Device, Any], Coroutine[Any, Any, tuple[Any, Keys]]]] = {
+    **dict.fromkeys(_RULES, _rule),
+    CreateGroup: _create,
+    JoinGroup: _join,
+    LeaveGroup: _leave,
+    PreviewInvite: _preview,
+}
+"""What accounts do to groups, by type of action: the answer, and what was kept for whom."""
+
+
+def own(network: Network, number: str, jid: str) -> Group:
+    """The group, of which this account is a member.
+
+    Raises:
+        NotAMember: it is not, or there is no such group.
+    """
+    group = network.groups.get(jid)
+    if group is None or number not in group.members:
+        raise NotAMember
+    return group
+
+
+async def create(
+    network: Network, owner: str, subject: str, people: Iterable[str], *, approves: bool = False
+) -> tuple[Group, Keys]:
     """A new group of its owner and these people, as far as they can be added."""
     async with network.lock:
         moment = network.moment(owner)
@@ -86,6 +120,7 @@ async def create(network: Network, owner: str, subject: str, people: Iterable[st
             owner=owner,
             created_at=moment.now,
             invite=network.mint("invite"),
+            approves=approves,
         )
         change = rules.create(group, moment, people)
         keys = await _commit(network, None, change, "group.create")
@@ -99,12 +134,18 @@ async def join(network: Network, number: str, invite: str) -> tuple[Joined, Keys
         BadRequest: it leads nowhere, or no longer.
     """
     code = groups.code_of(invite)
+    group = _led_to(network, number, code)
+    change, keys = await alter(network, group.jid, (rules.join, (number, code)), actor=number)
+    if number in change.group.members:
+        return Joined(group_jid=group.jid), keys
+    return Joined(group_jid=group.jid, pending=True), keys
+
+
+def _led_to(network: Network, number: str, code: str) -> Group:
+    now = network.clock.now()
     for group in network.groups.values():
-        if code == group.invite or code in group.passes:
-            change, keys = await alter(network, group.jid, (rules.join, (number, code)), actor=number)
-            if number in change.group.members:
-                return Joined(group_jid=group.jid), keys
-            return Joined(group_jid=group.jid, pending=True), keys
+        if groups.leads_to(group, code, number, now):
+            return group
     raise groups.bad_invite()
 
 
@@ -154,8 +195,9 @@ def _tell(network: Network, change: Change, changes: Changes) -> Keys:
 
 def _why(change: Change, number: str) -> Report:
     group = change.group
-    sender = next((report.sender for report in change.reports), jid_of(group.owner))
-    stamp = next((report.timestamp for report in change.reports), group.created_at)
+    told = [report for report in change.reports if not isinstance(report, ChatMarked)]
+    sender = next((report.sender for report in told), jid_of(group.owner))
+    stamp = next((report.timestamp for report in told), group.created_at)
     return GroupChanged(group_jid=group.jid, timestamp=stamp, sender=sender, reason=change.joined[number])
 
 

@@ -1,8 +1,8 @@
 """The pretend network of one organization: its state, and how a change of it is committed and told.
 
-In memory: devices, changed people, groups, faults. In the store: all of it, the messages and frames, and what waits for
-each device. A change is put in one piece; only then is memory changed and anybody told. Structural changes (people,
-devices, groups) hold `lock`; sends do not.
+In memory: devices, changed people, whom accounts block, groups, channels, faults. In the store: all of it, the messages
+and frames, and what waits for each device. Presence is in memory alone. A change is put in one piece; only then is
+memory changed and anybody told. Structural changes (people, devices, groups, channels) hold `lock`; sends do not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from wagate.clock import Clock
-from wagate.engines.base import Arrived, ConnectionLost, PeopleSeen, Report, Store
+from wagate.engines.base import (
+    Arrived,
+    CallRang,
+    ChannelChanged,
+    ChatMarked,
+    ConnectionLost,
+    Files,
+    PeopleSeen,
+    Report,
+    Store,
+)
+from wagate.engines.sandbox.channels import Channels
 from wagate.engines.sandbox.codes import Codes
 from wagate.engines.sandbox.faults import KEY as FAULTS
 from wagate.engines.sandbox.faults import Faults
@@ -24,6 +35,7 @@ from wagate.engines.sandbox.frames import Changes, History
 from wagate.engines.sandbox.groups import Group
 from wagate.engines.sandbox.lines import Kept, Line, Told
 from wagate.engines.sandbox.people import Somebody, habits
+from wagate.engines.sandbox.presence import Presences
 from wagate.engines.sandbox.rules import Moment
 from wagate.engines.sandbox.settings import Bounds, Timing
 from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
@@ -33,8 +45,22 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Keys = dict[str, str]
+"""The key of the last report that was kept for each session."""
+
 _KINDS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Arrived, Receipt, GroupSeen, GroupChanged, MembersChanged, PeopleSeen)
+    kind.__name__: kind
+    for kind in (
+        Arrived,
+        Receipt,
+        GroupSeen,
+        GroupChanged,
+        MembersChanged,
+        PeopleSeen,
+        ChatMarked,
+        CallRang,
+        ChannelChanged,
+    )
 }
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz"
 _LIFE = "life"
@@ -55,6 +81,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     seed: str
     timing: Timing
     bounds: Bounds
+    files: Files | None = None
 
 
 class Network:
@@ -66,10 +93,14 @@ class Network:
         self.clock = terms.clock
         self.timing = terms.timing
         self.bounds = terms.bounds
+        self.files = terms.files
         self.lock = asyncio.Lock()
         self.history = History(store, terms.bounds)
         self.faults = Faults()
         self.people: dict[str, Somebody] = {}
+        self.blocked: dict[str, set[str]] = {}
+        self.channels = Channels()
+        self.presences = Presences()
         self.devices: dict[str, Device] = {}
         self.devices_of: dict[str, tuple[str, ...]] = {}
         self.groups: dict[str, Group] = {}
@@ -94,6 +125,10 @@ class Network:
             self.add_group(msgspec.json.decode(value, type=Group))
         rows = await self._rows("p/")
         self.people = {key[2:]: msgspec.json.decode(value, type=Somebody) for key, value in rows}
+        for key, _ in await self._rows("b/"):
+            _, number, other = key.split("/")
+            self.blocked.setdefault(number, set()).add(other)
+        self.channels.load(await self._everything("c/"), await self._rows("cf/"))
         self.faults.load(await self.store.get(FAULTS))
         await self._find_waiting()
         self._life = int(await self.store.get(_LIFE) or 0) + 1
@@ -157,8 +192,19 @@ class Network:
     async def _trim(self) -> None:
         try:
             await self.history.trim()
+            await self._trim_files()
         finally:
             self._trimming = False
+
+    async def _trim_files(self) -> None:
+        """The network's copies of files go with the messages that they belong to."""
+        while rows := await self.store.page("media/", limit=500):
+            gone = [(key, blob) for key, blob in rows if int(key.rpartition("/")[2]) < self.history.oldest]
+            if self.files is not None:
+                await self.files.remove([blob for _, blob in gone])
+            await self.store.put({key: None for key, _ in gone})
+            if len(gone) < len(rows):
+                return
 
     def refuses_session(self, session: str) -> bool:
         """Whether the session's line was dropped for some time that is not over."""
@@ -203,6 +249,15 @@ class Network:
         """Whether a person is on WhatsApp."""
         return habits(number).exists and not ((person := self.people.get(number)) and person.banned)
 
+    def blocks(self, number: str, other: str) -> bool:
+        """Whether the account with this number wants to hear nothing of the other one."""
+        return other in self.blocked.get(number, ())
+
+    def hides(self, number: str, viewer: str) -> bool:
+        """Whether a person shows nothing of themselves to another, and takes no message of theirs."""
+        person = self.people.get(number)
+        return number != viewer and ((person is not None and person.blocked) or self.blocks(number, viewer))
+
     def phone_is_on(self, number: str) -> bool:
         """Whether a person's own phone is on."""
         person = self.people.get(number)
@@ -243,6 +298,7 @@ class Network:
         """A session stands for nobody any more."""
         device = self.devices.pop(session)
         self.waiting.discard(session)
+        self.presences.forget(session)
         left = tuple(other for other in self.devices_of[device.number] if other != session)
         if left:
             self.devices_of[device.number] = left
@@ -267,6 +323,13 @@ class Network:
         key = f"q/{session}/{self._life:08d}{self._tickets:012d}"
         changes[key] = text
         return key
+
+    def keep_for(self, number: str, reports: Iterable[Report], changes: Changes) -> Keys:
+        """Keep reports for every session of a number; the key of the last one for each."""
+        keys: Keys = {}
+        for text in [encode_report(report) for report in reports]:
+            keys |= {session: self.keep(session, text, changes) for session in self.devices_of.get(number, ())}
+        return keys
 
     def wake(self, sessions: Iterable[str]) -> None:
         """Something was kept for these: who is online gets it."""
@@ -293,7 +356,9 @@ class Network:
         """Keep receipts that were not delivered from memory."""
         changes: Changes = {}
         for each in told:
-            self.keep(session, encode_report(each.receipt), changes)
+            # Where somebody was while nobody listened is not worth telling later.
+            if isinstance(each.receipt, Receipt):
+                self.keep(session, encode_report(each.receipt), changes)
         if changes and session in self.devices:
             await self.commit(changes)
             self.wake([session])

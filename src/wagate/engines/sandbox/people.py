@@ -11,9 +11,11 @@ from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
+from msgspec import structs
 
 from wagate.model.contacts import Person
 from wagate.model.jid import HIDDEN, PHONE, is_sandbox_number, user
+from wagate.model.sandbox import ChangePerson
 
 _KEY = b"wagate sandbox lid"
 _HALF = 25
@@ -24,7 +26,10 @@ _SUFFIXES = range(7, 13)
 
 
 class Somebody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was changed about a person; the default is everybody else. `online` None: as the number says."""
+    """What was changed about a person; the default is everybody else. `online` None: as the number says.
+
+    `blocked`: they block everybody. `picture`: its id. `last_seen`: when they were last online, 0 unknown.
+    """
 
     name: str | None = None
     about: str = ""
@@ -32,6 +37,20 @@ class Somebody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     typing: bool = False
     blocked: bool = False
     banned: bool = False
+    picture: str = ""
+    last_seen: int = 0
+
+
+def altered(person: Somebody, change: ChangePerson, *, now: int, picture: str) -> Somebody:
+    """The person after a change; `picture` is the id of a new picture, if there is to be one."""
+    fields = {field: value for field, value in structs.asdict(change).items() if value is not None}
+    if (has_picture := fields.pop("picture", None)) is not None:
+        fields["picture"] = picture if has_picture else ""
+    if change.online is False:
+        fields["typing"] = False
+        if person.online is not False:
+            fields["last_seen"] = now
+    return structs.replace(person, **fields)
 
 
 class Habits:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from wagate.engines.sandbox.frames import LEVELS, Changes, Sent, Status
 from wagate.engines.sandbox.lines import Told
 from wagate.engines.sandbox.network import Network, encode_report
-from wagate.engines.sandbox.people import jid_of
+from wagate.engines.sandbox.people import jid_of, lid_of
+from wagate.model.jid import is_lid
 from wagate.model.messages import Receipt
 
 Move = tuple[Sent, str, Status]
@@ -38,7 +39,7 @@ class Receipts:
             if lasting and not self._history.let_go(sent):
                 moved[sent.key] = sent
             if not sent.silent and sent.author in self.network.devices_of:
-                told.setdefault((sent.author, sent.chat, number, status), []).append(sent)
+                told.setdefault((sent.author, sent.address, number, status), []).append(sent)
         for key, sent in moved.items():
             changes[key] = self._history.save(sent)
         try:
@@ -55,7 +56,7 @@ class Receipts:
             if sent.author in self.network.devices_of:
                 for number, status in sent.copies.items():
                     if status != "sent":
-                        known.setdefault((sent.author, sent.chat, number, status), []).append(sent)
+                        known.setdefault((sent.author, sent.address, number, status), []).append(sent)
         await self._tell(known, {})
 
     async def _tell(self, told: dict[tuple[str, str, str, Status], list[Sent]], changes: Changes) -> None:
@@ -69,7 +70,7 @@ class Receipts:
                 wire_ids=[sent.wire_id for sent in messages],
                 status="played" if status == "played" else "read" if status == "read" else "delivered",
                 timestamp=now,
-                sender=jid_of(number),
+                sender=lid_of(number) if is_lid(chat) else jid_of(number),
             )
             for session in network.devices_of[author]:
                 line = network.lines.get(session)

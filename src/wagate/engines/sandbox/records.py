@@ -11,7 +11,8 @@ from wagate.engines.sandbox.network import Network
 from wagate.engines.sandbox.people import jid_of, number_of
 from wagate.errors import BadRequest
 from wagate.model.jid import chat, person
-from wagate.model.sandbox import Frame, FramePage, ListFrames, ListShown, Shown, ShownPage
+from wagate.model.messages import Reaction
+from wagate.model.sandbox import Frame, FramePage, ListFrames, ListShown, Shown, ShownPage, ShownVote
 
 
 class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +23,11 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
 
     def frame(self, frame: Frame) -> bool:
-        """Whether the message of this frame can have a wanted copy."""
-        return (self.message is None or frame.wa_message_id == self.message) and (
-            self.author is None or frame.from_ == jid_of(self.author)
+        """Whether the message of this frame can have a wanted copy; a change shows on the message that it is about."""
+        return (
+            frame.kind == "message"
+            and (self.message is None or frame.wa_message_id == self.message)
+            and (self.author is None or frame.from_ == jid_of(self.author))
         )
 
     def copy(self, sent: Sent, number: str) -> bool:
@@ -77,6 +80,10 @@ def _copies(sent: Sent, wanted: _Wanted, *, after: tuple[int, int]) -> Iterator[
             content=sent.content,
             timestamp=sent.timestamp,
             status=status,
+            edited=sent.edited,
+            revoked=sent.revoked,
+            reactions=[Reaction(emoji=emoji, sender_jid=jid_of(who)) for who, emoji in sent.reactions.items()],
+            votes=[ShownVote(sender_jid=jid_of(who), options=chosen) for who, chosen in sent.votes.items()],
         )
         yield f"{sent.frame}.{place}", row
 

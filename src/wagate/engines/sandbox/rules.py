@@ -13,9 +13,10 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from wagate.engines.sandbox.groups import LINK, Group, Pass, bad_invite
-from wagate.engines.sandbox.people import habits, jid_of, number_of, person_of
+from wagate.engines.sandbox.groups import LINK, Group, Pass, bad_invite, leads_to
+from wagate.engines.sandbox.people import habits, jid_of, lid_of, number_of, person_of
 from wagate.errors import NotAMember, NotFound, NotGroupAdmin, Refused
+from wagate.model.chats import ChatMarked
 from wagate.model.contacts import Person
 from wagate.model.groups import (
     AddResult,
@@ -25,6 +26,8 @@ from wagate.model.groups import (
     Invite,
     MembersChanged,
     Participant,
+    PendingMember,
+    PictureSet,
     Role,
 )
 
@@ -51,12 +54,16 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rule makes of a group. `reports` go to every member and to who `left`; `joined`: why they are in now."""
+    """What a rule makes of a group. `reports` go to every member and to who `left`; `joined`: why they are in now.
+
+    `faded`: the id of a picture that is shown no more.
+    """
 
     group: Group
-    reports: list[GroupChanged | MembersChanged] = []
+    reports: list[GroupChanged | MembersChanged | ChatMarked] = []
     joined: dict[str, str] = {}
     left: tuple[str, ...] = ()
+    faded: str = ""
     answer: Any = None
 
 
@@ -74,7 +81,7 @@ def create(group: Group, moment: Moment, people: Iterable[str]) -> Change:
 
 def rename(group: Group, moment: Moment, subject: str) -> Change:
     """A new subject: any member's right, an admin's while the group is locked."""
-    _may_edit(group, moment)
+    may_edit(group, moment)
     if subject == group.subject:
         return Change(group=group)
     return Change(group=replace(group, subject=subject), reports=[_settings(group, moment, subject=subject)])
@@ -82,7 +89,7 @@ def rename(group: Group, moment: Moment, subject: str) -> Change:
 
 def describe(group: Group, moment: Moment, description: str) -> Change:
     """A new description, by the same right."""
-    _may_edit(group, moment)
+    may_edit(group, moment)
     if description == group.description:
         return Change(group=group)
     report = _settings(group, moment, description=description)
@@ -103,6 +110,22 @@ def lock(group: Group, moment: Moment, on: bool) -> Change:
     if on == group.locked:
         return Change(group=group)
     return Change(group=replace(group, locked=on), reports=[_settings(group, moment, is_locked=on)])
+
+
+def depict(group: Group, moment: Moment, picture: str) -> Change:
+    """A new picture by its id, by the right to edit; an empty id takes it away."""
+    may_edit(group, moment)
+    if not picture:
+        if not group.picture:
+            return Change(group=group)
+        gone = ChatMarked(chat=group.jid, picture_removed=True)
+        return Change(group=replace(group, picture=""), reports=[gone], faded=group.picture)
+    return Change(
+        group=replace(group, picture=picture),
+        reports=[ChatMarked(chat=group.jid, picture_id=picture)],
+        faded=group.picture,
+        answer=PictureSet(id=picture),
+    )
 
 
 def show_invite(group: Group, moment: Moment, _: None) -> Change:
@@ -200,16 +223,39 @@ def _rank(group: Group, moment: Moment, number: str, role: Role) -> Change:
 def approve(group: Group, moment: Moment, people: list[str]) -> Change:
     """Let people in who asked; all of them or nobody. `people` are JIDs."""
     _admin(group, moment)
-    numbers = [number for jid in people if (number := number_of(jid)) is not None]
-    if len(numbers) != len(people) or not all(number in group.pending for number in numbers):
-        raise NotFound("not asking to join")
-    if len(group.members) + len(set(numbers)) > FULL:
+    numbers = _asking(group, people)
+    if len(group.members) + len(numbers) > FULL:
         raise Refused("the group is full", reason="group_full")
     pending = {number: since for number, since in group.pending.items() if number not in numbers}
     members = group.members | dict.fromkeys(numbers, "member")
     changed = replace(group, members=members, pending=pending)
-    reports = [_members(changed, moment, "join", list(dict.fromkeys(numbers)))]
+    reports = [_members(changed, moment, "join", numbers)]
     return Change(group=changed, reports=[*reports], joined=dict.fromkeys(numbers, "approved"))
+
+
+def reject(group: Group, moment: Moment, people: list[str]) -> Change:
+    """Turn people away who asked; all of them or nobody. `people` are JIDs. WhatsApp tells nobody of it."""
+    _admin(group, moment)
+    numbers = _asking(group, people)
+    pending = {number: since for number, since in group.pending.items() if number not in numbers}
+    return Change(group=replace(group, pending=pending))
+
+
+def list_pending(group: Group, moment: Moment, _: None) -> Change:
+    """Who asks to come in, for admins; who asked first comes first."""
+    _admin(group, moment)
+    pending = [
+        PendingMember(jid=jid_of(number), lid=lid_of(number), requested_at=since)
+        for number, since in group.pending.items()
+    ]
+    return Change(group=group, answer=pending)
+
+
+def _asking(group: Group, people: list[str]) -> list[str]:
+    numbers = [number for jid in people if (number := number_of(jid)) is not None]
+    if len(numbers) != len(people) or not all(number in group.pending for number in numbers):
+        raise NotFound("not asking to join")
+    return list(dict.fromkeys(numbers))
 
 
 def request(group: Group, moment: Moment, number: str) -> Change:
@@ -242,14 +288,13 @@ def join(group: Group, moment: Moment, invite: tuple[str, str]) -> Change:
         Refused: removed earlier, or the group is full.
     """
     number, code = invite
-    given = group.passes.get(code)
-    if code != group.invite and (given is None or given.number != number or given.expires_at <= moment.now):
+    if not leads_to(group, code, number, moment.now):
         raise bad_invite()
     if number in group.members:
         return Change(group=group)
     _can_come(group, moment, number)
-    if group.approves and given is None:
-        return Change(group=replace(group, pending=group.pending | {number: moment.now}))
+    if group.approves and code not in group.passes:
+        return request(group, moment, number)
     passes = {key: each for key, each in group.passes.items() if key != code}
     pending = {other: since for other, since in group.pending.items() if other != number}
     changed = replace(group, members=group.members | {number: "member"}, passes=passes, pending=pending)
@@ -266,7 +311,12 @@ def _can_come(group: Group, moment: Moment, number: str) -> None:
         raise Refused("the group is full", reason="group_full", waCode=419)
 
 
-def _may_edit(group: Group, moment: Moment) -> None:
+def may_edit(group: Group, moment: Moment) -> None:
+    """Subject, description and picture are any member's to change, an admin's while the group is locked.
+
+    Raises:
+        NotAMember, NotGroupAdmin: not the actor's.
+    """
     if group.locked:
         _admin(group, moment)
     elif moment.actor is not None and moment.actor not in group.members:

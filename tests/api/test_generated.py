@@ -1,0 +1,50 @@
+"""Whatever a generator makes of the served document, the answers keep to it: all of Schemathesis' checks, bounded.
+
+`make fuzz` asks for many more examples of the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from wagate import testing
+from wagate.api.openapi import document
+from wagate.bootstrap import OPERATIONS
+from wagate.testing import SandboxGateway
+
+EXPECTED = ["2xx", "3xx", "4xx", "501", "503", "504"]
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "checks": {
+            "not_a_server_error": {"expected-statuses": EXPECTED},
+            # A well-formed request may still be refused: nobody there, not connected, not a number that could exist.
+            "positive_data_acceptance": {"expected-statuses": EXPECTED},
+        }
+    }
+)
+EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 15
+SCHEMA = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document(OPERATIONS))), config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
+    """A gateway, left alone with the generator."""
+    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as wagate:
+        yield wagate
+
+
+@pytest.mark.fuzz
+@SCHEMA.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_keep_to_the_document(case: Any, stage: SandboxGateway) -> None:
+    if case.query and isinstance(case.query.get("wait"), int):
+        # A long poll would only be that: long.
+        case.query["wait"] = min(case.query["wait"], 0)
+    case.call_and_validate(base_url=stage.url, headers={"x-api-key": stage.key})
