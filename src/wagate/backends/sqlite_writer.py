@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -41,12 +42,26 @@ _FIRM = frozenset({5, 6, 13})
 """After these (BUSY, LOCKED, FULL) a connection is as good as before; after others it is opened anew."""
 
 
-class _Texts(dict[str, str]):
-    """Statements by the text that the gateway wrote."""
+_Values = Callable[[dict[str, Any]], tuple[Any, ...]]
 
-    def __missing__(self, sql: str) -> str:
-        text = self[sql] = translate(sql, _FRAGMENTS)
-        return text
+
+class _Texts(dict[str, tuple[str, _Values]]):
+    """Statements by the text that the gateway wrote: SQLite's text, and what puts the parameters in its order.
+
+    By position, because the driver gives the interpreter up for each parameter that it looks up by name.
+    """
+
+    def __missing__(self, sql: str) -> tuple[str, _Values]:
+        names: dict[str, str] = {}
+        text = translate(sql, _FRAGMENTS, lambda name: names.setdefault(name, f"?{len(names) + 1}"))
+        self[sql] = text, _picking(list(names))
+        return self[sql]
+
+
+def _picking(names: list[str]) -> _Values:
+    if len(names) > 1:
+        return cast("_Values", itemgetter(*names))
+    return lambda params: tuple(params[name] for name in names)
 
 
 _texts = _Texts()
@@ -70,11 +85,13 @@ def neutral(error: Exception) -> Exception:
 
 def execute(connection: sqlite3.Connection, sql: str, params: dict[str, Any]) -> sqlite3.Cursor:
     """Run one statement of the gateway's text."""
-    for value in params.values():
+    text, pick = _texts[sql]
+    values = pick(params)
+    for value in values:
         # SQLite would store it and PostgreSQL cannot; what one refuses, both refuse.
         if value.__class__ is str and "\0" in value:
             raise UnstorableValue("text with a NUL cannot be stored")
-    return connection.execute(_texts[sql], params)
+    return connection.execute(text, values)
 
 
 class SqliteTx(Part[sqlite3.Connection]):
