@@ -40,8 +40,8 @@ SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempo
 _FREE_KEY = """
 UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
 """
-_TURN = """
-SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+_TURN = f"""
+SELECT COALESCE(({leases.EPOCH_AT_WORK}), 0), (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL LIMIT 1) before),
   (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid >= '' AND settled_at IS NULL LIMIT :most) beside)
@@ -138,11 +138,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         )
         # Where a budget holds sends back, only one that has taken its place in it may go now.
         free = budgeted or not budgets.limited(session)
-        epoch: int | None = None
-        if free and session.status == "working":
-            epoch = await leases.epoch_at_work(tx, caller.organization_id, session_id)
-        turn = _Turn(epoch=epoch or 0, budgeted_at=now if budgeted else None)
-        return await _write(tx, caller, entry, offer, turn)
+        return await _write(tx, caller, entry, offer, _Turn(free=free, budgeted_at=now if budgeted else None))
 
     entry = await gw.db.write(work)
     if not entry.replayed:
@@ -154,17 +150,17 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
 
 
 class _Turn(Shape, frozen=True, kw_only=True):
-    """Who may take the entry up at once (an epoch; 0: nobody), and when it took its place in the budget."""
+    """Whether the entry may go out at once, as far as the budget goes, and when it took its place in that."""
 
-    epoch: int
+    free: bool
     budgeted_at: int | None
 
 
 async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn) -> Entry:
     """Write the row; the entry with the status that it got."""
     here = {"organization_id": caller.organization_id, "session_id": entry.session_id, "chat": entry.chat}
-    before, beside = await tx.one(_TURN, **here, most=IN_FLIGHT) or (0, 0)
-    at_once = turn.epoch > 0 and before == 0 and beside < IN_FLIGHT
+    epoch, before, beside = await tx.one(_TURN, **here, most=IN_FLIGHT) or (0, 0, 0)
+    at_once = turn.free and epoch > 0 and before == 0 and beside < IN_FLIGHT
     if at_once:
         entry = msgspec.structs.replace(entry, status="pending")
     await tx.run(
@@ -174,7 +170,7 @@ async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn
         mode=entry.mode,
         status=entry.status,
         ready=int(before == 0),
-        epoch=turn.epoch if at_once else None,
+        epoch=epoch if at_once else None,
         dispatched_at=entry.created_at if at_once else None,
         attempts=int(at_once),
         content=msgspec.json.encode(entry.content).decode(),
