@@ -35,7 +35,6 @@ class DatabaseStore:
 
     async def put(self, changes: Mapping[str, str | None]) -> None:
         """Write all (None removes); durable and all at once when it returns."""
-
         here = {"engine": self._engine, "scope": self._scope}
         put = [{**here, "key": key, "value": value} for key, value in changes.items() if value is not None]
         removed = [{**here, "key": key} for key, value in changes.items() if value is None]

@@ -41,7 +41,8 @@ _FREE_KEY = """
 UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
 """
 _TURN = f"""
-SELECT COALESCE(({leases.EPOCH_AT_WORK}), 0), (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+SELECT COALESCE(({leases.EPOCH_AT_WORK}), 0),
+  (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL LIMIT 1) before),
   (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid >= '' AND settled_at IS NULL LIMIT :most) beside)
