@@ -268,8 +268,9 @@ class Writer:
 
     async def close(self) -> None:
         """Commit what is queued, then close the connection."""
-        self._start()
-        await self._idle.wait()
+        while self._queue or not self._idle.is_set():
+            self._start()
+            await self._idle.wait()
         self._committer.queue.put(None)
         await self._loop.run_in_executor(None, self._committer.join)
         await self._loop.run_in_executor(None, self._checkpointer.close)

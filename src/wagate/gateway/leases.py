@@ -102,12 +102,6 @@ _FENCE = """
 SELECT auto_read FROM sessions WHERE organization_id = :organization_id AND id = :id AND epoch = :epoch {for_update}
 """
 
-EPOCH_AT_WORK = """
-SELECT epoch FROM sessions WHERE organization_id = :organization_id AND id = :session_id
-  AND status = 'working' AND wanted = 'run' AND holder IS NOT NULL
-"""
-"""The epoch of the worker that holds a working session; no row: nobody would send for it now."""
-
 
 class LeaseLost(Exception):
     """The session is another's now, or is not wanted any more: the holder stops."""

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected, UnsupportedByEngine
-from wagate.gateway import Gateway, Window, budgets, contacts, contents, events, leases, sessions
+from wagate.gateway import Gateway, Window, budgets, contacts, contents, events, sessions
 from wagate.gateway.events import Fact
 from wagate.model import Millis, Shape, ids
 from wagate.model.events import MessageStatusChanged
@@ -40,8 +40,10 @@ SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempo
 _FREE_KEY = """
 UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
 """
-_TURN = f"""
-SELECT COALESCE(({leases.EPOCH_AT_WORK}), 0),
+# The epoch of the worker that holds a working session (0: nobody would send now), and who is before and beside.
+_TURN = """
+SELECT COALESCE((SELECT epoch FROM sessions WHERE organization_id = :organization_id AND id = :session_id
+    AND status = 'working' AND wanted = 'run' AND holder IS NOT NULL), 0),
   (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL LIMIT 1) before),
   (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
