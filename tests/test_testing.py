@@ -36,6 +36,15 @@ def test_a_bot_is_tested_from_end_to_end(wagate: SandboxGateway) -> None:
     assert shown["content"]["text"] == "hello yourself"
 
 
+def test_the_clock_is_turned_only_where_it_is_manual(wagate: SandboxGateway, tmp_path: Path) -> None:
+    with pytest.raises(Failed, match=r"409: .*WAGATE_CLOCK=manual"):
+        wagate.advance(1)
+    with testing.gateway(tmp_path / "turned", clock="manual") as turned:
+        before = turned.running.gw.clock.now()
+        turned.advance(3600)
+        assert turned.running.gw.clock.now() == before + 3_600_000
+
+
 def test_any_credential_may_be_tried(wagate: SandboxGateway) -> None:
     assert wagate.ask("GET", "/sessions").status == 200
     assert wagate.ask("GET", "/sessions", key="").status == 401

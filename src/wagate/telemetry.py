@@ -14,6 +14,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import cache
 from itertools import accumulate
 from platform import python_version
 from traceback import extract_tb
@@ -237,7 +238,8 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._tallies: dict[tuple[str, int], _Tally] = {}
         self.registry.register(_Requests(self._tallies))
-        self._sends = Counter("wagate_sends", "Sends settled, by outcome.", ("outcome",), registry=self.registry)
+        sends = Counter("wagate_sends", "Sends settled, by outcome.", ("outcome",), registry=self.registry)
+        self._sends = cache(sends.labels)
         build = Info("wagate_build", "Which version runs, on which Python.", registry=self.registry)
         build.info({"version": version, "python": python_version()})
         ProcessCollector(registry=self.registry)
@@ -253,7 +255,7 @@ class Metrics:
 
     def send(self, outcome: str, count: int = 1) -> None:
         """Sends were settled as `sent`, `failed` or `uncertain`."""
-        self._sends.labels(outcome).inc(count)
+        self._sends(outcome).inc(count)
 
     def watch(self, standing: Callable[[], Standing | None]) -> None:
         """Ask `standing` at each `render`; None leaves its gauges out, as when the database does not answer. Once."""

@@ -230,3 +230,18 @@ async def test_close_brings_the_log_home_and_gives_the_file_up(tmp_path: Path) -
         await db.script(["CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT)"])
         await db.close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["gate.db", "gate.db.lock"]
+
+
+# Patience
+
+
+async def test_closing_commits_who_is_patient(tmp_path: Path) -> None:
+    db = await SqliteDatabase.open(tmp_path / "other.db")
+    await db.script(["CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)"])
+    hurried = asyncio.ensure_future(add(db, "hurried"))
+    await asyncio.sleep(0)
+    patient = asyncio.ensure_future(db.write(lambda tx: tx.run(ADD, body="patient"), patient=True))
+    await asyncio.sleep(0)
+    await db.close()
+    await hurried
+    assert await patient == 1

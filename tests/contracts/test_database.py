@@ -370,3 +370,28 @@ async def test_a_killed_process_loses_nothing_that_it_acknowledged(kind: str, ad
     assert set(acknowledged) <= set(await names(db))
     assert await put(db, "after") == 1
     await db.close()
+
+
+# Company
+
+
+async def test_rows_of_one_statement_are_written_in_their_order_or_not_at_all(db: Database) -> None:
+    rows = [{"name": "a", "n": 1}, {"name": "b", "n": 2}]
+    await db.write(lambda tx: tx.many(ADD, rows))
+    with pytest.raises(ConstraintViolation):
+        await db.write(lambda tx: tx.many(ADD, [{"name": "c", "n": 3}, {"name": "a", "n": 4}]))
+    with pytest.raises(UnstorableValue):
+        await db.write(lambda tx: tx.many(ADD, [{"name": "d\0", "n": 3}]))
+    assert await names(db) == ["a", "b"]
+
+
+async def test_who_is_patient_keeps_the_order_and_is_not_forgotten(db: Database) -> None:
+    done: list[str] = []
+
+    async def add(name: str, *, patient: bool) -> None:
+        await db.write(lambda tx: tx.run(ADD, name=name, n=1), patient=patient)
+        done.append(name)
+
+    await add("alone", patient=True)
+    await asyncio.gather(add("first", patient=True), add("second", patient=False), add("third", patient=True))
+    assert done == ["alone", "first", "second", "third"]

@@ -80,7 +80,7 @@ def asked(operation: Operation) -> list[type[Action] | str]:
     if operation.id == "sendMessage":
         found += [tag(form) for form in get_args(operation.body)]
     if operation.body is PostStatus:
-        found += [each for each in get_args(get_args(inspect.get_annotations(PostStatus, eval_str=True)["type"])[0])]
+        found += get_args(get_args(inspect.get_annotations(PostStatus, eval_str=True)["type"])[0])
     return found
 
 

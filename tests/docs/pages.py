@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -120,15 +121,29 @@ _ROOMS = ("cli", "bootstrap", "api", "workers", "gateway", "engines", "backends"
 _FLOORS = {name: floor for floor, name in enumerate(_ROOMS)}
 
 PLAN = "<!-- printed by `make docs` from each file's first line -->\n"
+FLOORS = "<!-- printed by `make docs` from .importlinter -->\n"
+
+
+def gateway_floors() -> str:
+    """The floors inside the gateway, from above, with the modules that are there."""
+    rules = ConfigParser()
+    rules.read(ROOT / ".importlinter")
+    floors = []
+    for floor in rules["importlinter:contract:gateway"]["layers"].split("\n"):
+        names = [name.strip("() ") for name in floor.split("|")]
+        floors.append(" | ".join(name for name in names if (PACKAGE / "gateway" / f"{name}.py").exists()))
+    return "```\n" + "\n".join(filter(None, floors)) + "\n```\n"
 
 
 def architecture() -> str:
-    """ARCHITECTURE.md with its floor plan written anew."""
+    """ARCHITECTURE.md with its two plans written anew."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    before, mark, after = text.partition(PLAN)
-    if not mark:
-        raise ValueError("ARCHITECTURE.md has lost the mark before its floor plan")
-    return before + mark + floor_plan() + after.split("```\n", 2)[2]
+    for mark, printed in ((PLAN, floor_plan()), (FLOORS, gateway_floors())):
+        before, found, after = text.partition(mark)
+        if not found:
+            raise ValueError(f"ARCHITECTURE.md has lost the mark {mark.strip()}")
+        text = before + found + printed + after.split("```\n", 2)[2]
+    return text
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -55,9 +55,9 @@ class Counting:
     async def one(self, sql: str, /, **params: Any) -> Row | None:
         return await self.db.one(sql, **params)
 
-    async def write(self, work: Work[Any]) -> Any:
+    async def write(self, work: Work[Any], *, patient: bool = False) -> Any:
         self.writes += 1
-        return await self.db.write(work)
+        return await self.db.write(work, patient=patient)
 
     async def close(self) -> None:
         await self.db.close()

@@ -19,7 +19,7 @@ import structlog
 
 from wagate.api import answers, auth, bodies, pages, streams
 from wagate.api.cursors import Signer
-from wagate.api.operations import PREFIX, Call, Operation, Reply
+from wagate.api.operations import ANSWER, PREFIX, Call, Headers, Operation, Reply
 from wagate.api.routing import Table
 from wagate.api.spools import Spools
 from wagate.backends.database import UnstorableValue
@@ -238,8 +238,14 @@ class _Api:
             reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
             body = answers.as_bytes(reply)
         headers = self._headers(exchange, reply, len(body))
-        if exchange.scope["method"] == "HEAD":
+        head = exchange.scope["method"] == "HEAD"
+        if head:
             body = b""
+        # The usual answer goes out in one piece, where the server takes it so.
+        at_once = exchange.scope.get("extensions", {}).get(ANSWER)
+        usual = reply.body is not None and not (head or reply.headers or exchange.unread)
+        if usual and at_once is not None and at_once(reply.status, headers, body):
+            return reply.status
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if exchange.unread:
             small = _small(exchange)
@@ -279,7 +285,7 @@ class _Api:
             await streams.pour(exchange.send, piece, pieces, receive=watched, timeout=self._options.body_timeout)
         return reply.status
 
-    def _headers(self, exchange: _Exchange, reply: Reply, length: int) -> list[tuple[bytes, bytes]]:
+    def _headers(self, exchange: _Exchange, reply: Reply, length: int) -> Headers:
         headers = [(b"x-request-id", exchange.request_id.encode("ascii")), _NOSNIFF]
         if reply.body is not None:
             json = reply.media_type == "application/json"

@@ -33,6 +33,11 @@ SEND: frozenset[str] = frozenset({"send"})
 MANAGE: frozenset[str] = frozenset({"manage"})
 EVENTS: frozenset[str] = frozenset({"events"})
 
+Headers = list[tuple[bytes, bytes]]
+"""Header names, lower case, and their values, as they go out."""
+ANSWER = "wagate.answer"
+"""The ASGI extension of our own server that takes a whole answer at once: `(status, headers, body) -> bool`."""
+
 KIB = 1024
 MIB = 1024 * KIB
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from functools import partial
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from wagate.api import answers
-from wagate.api.operations import KIB, Reply
+from wagate.api.operations import ANSWER, KIB, Headers, Reply
 from wagate.errors import BadRequest
 
 HEAD_BYTES = 64 * KIB
@@ -36,7 +38,7 @@ class _Joining:
         """Hold a head back until its body comes, or until this turn of the loop ends."""
         if self._head:
             chunk, self._head = self._head + chunk, b""
-        elif chunk.startswith(b"HTTP/1.1 "):
+        elif chunk.startswith(b"HTTP/1.1 ") and chunk.endswith(b"\r\n\r\n"):
             self._head = chunk
             self._loop.call_soon(self._flush)
             return
@@ -54,6 +56,26 @@ class _Joining:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def _answer(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> bool:
+    """Write a whole answer at once; False: nothing was done, because this one needs the server's own way.
+
+    The caller promises that the names are lower case, that the values hold no line ends, and that `content-length` is
+    the body's.
+    """
+    if cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive or cycle.response_started:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    parts = [STATUS_LINE[status]]
+    for name, value in cycle.default_headers + headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"\r\n", body)
+    cycle.transport.write(b"".join(parts))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 class Protocol(HttpToolsProtocol):
@@ -101,6 +123,12 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """The app is started, and told that it may answer in one piece."""
+        extensions: dict[str, Any] = {ANSWER: partial(_answer, cycle)}
+        cycle.scope["extensions"] = extensions
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """What came is not HTTP."""

@@ -13,7 +13,7 @@ Adapters: sqlite.py, postgres.py. Called by gateway.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -51,6 +51,10 @@ class Tx(Reader, Protocol):
         """Execute a statement; the number of rows it changed."""
         ...
 
+    async def many(self, sql: str, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Execute one statement for each set of parameters, in this order."""
+        ...
+
 
 Work = Callable[[Tx], Awaitable[T]]
 """What a transaction does. It may be run a second time after a rollback, so it touches nothing but its `tx`, awaits
@@ -60,11 +64,12 @@ nothing but its `tx`, and returns what the caller needs."""
 class Database(Reader, Protocol):
     """A database: reads see what is committed, `write` commits durably before it returns."""
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, patient: bool = False) -> T:
         """Run `work` in a transaction and commit.
 
         Many callers' transactions are committed together, each behind a savepoint of its own: an error of one undoes
-        that one alone and is raised to its caller. Returns only after the commit is durable.
+        that one alone and is raised to its caller. Returns only after the commit is durable. `patient`: nobody waits
+        for this, so it may be kept some milliseconds for company; what was queued before it is still done before it.
 
         Raises:
             StorageUnavailable: the disk is full, read-only or gone; nothing of `work` remains.

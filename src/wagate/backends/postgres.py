@@ -12,6 +12,7 @@ Values come back as on SQLite: rows are tuples, truth is 0 or 1, sums are intege
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -139,6 +140,14 @@ class PostgresTx(Part[asyncpg.Connection]):
         except Exception as error:
             self._fail(error)
 
+    async def many(self, sql: str, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Execute one statement for each set of parameters, in one round trip."""
+        try:
+            text, names = _texts[sql]
+            await self._open().executemany(text, [[row[name] for name in names] for row in rows])
+        except Exception as error:
+            self._fail(error)
+
 
 class _Caller(Caller):
     """A piece of work on its way through the writer."""
@@ -222,8 +231,8 @@ class PostgresDatabase:
         rows = await self.all(sql, **params)
         return rows[0] if rows else None
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction; it is durable when this returns.
+    async def write(self, work: Work[T], *, patient: bool = False) -> T:
+        """Run `work` in a transaction; it is durable when this returns. `patient` ones go with the next group, too.
 
         Raises:
             StorageUnavailable: nothing of `work` remains, unless the error's details say `certain: false`.

@@ -35,13 +35,15 @@ class DatabaseStore:
 
     async def put(self, changes: Mapping[str, str | None]) -> None:
         """Write all (None removes); durable and all at once when it returns."""
+        here = {"engine": self._engine, "scope": self._scope}
+        put = [{**here, "key": key, "value": value} for key, value in changes.items() if value is not None]
+        removed = [{**here, "key": key} for key, value in changes.items() if value is None]
 
         async def work(tx: Tx) -> None:
-            for key, value in changes.items():
-                if value is None:
-                    await tx.run(_REMOVE, engine=self._engine, scope=self._scope, key=key)
-                else:
-                    await tx.run(_PUT, engine=self._engine, scope=self._scope, key=key, value=value)
+            if put:
+                await tx.many(_PUT, put)
+            if removed:
+                await tx.many(_REMOVE, removed)
 
         await self._db.write(work)
 

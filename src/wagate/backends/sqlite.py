@@ -2,7 +2,7 @@
 
 Writes: callers queue their work; what is queued, up to 256, runs on the event loop in one transaction, an error of one
 undoing that one alone, and a thread commits them together, durably (WAL, `synchronous=FULL`). Meanwhile the next
-callers queue. There is no waiting for company: a lone caller is committed at once. The statements stay on the loop
+callers queue. There is no waiting for company but by those who said that they can wait. The statements stay on the loop
 because each of them gives the interpreter up for some microseconds: on a thread of their own they had to win it back
 from a busy loop every time, which cost more than what they do. Reads run where they are called, on a second connection
 in autocommit: a query costs 8 µs, a hop to a thread ten times that, and every query sees the newest commit.
@@ -79,12 +79,12 @@ class SqliteDatabase:
         except Exception as error:
             self._unread(error)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, patient: bool = False) -> T:
         """Run `work` in a transaction; it is durable when this returns."""
         if self._closed:
             raise StorageUnavailable("the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._writer.add(SqliteCaller(work, future))
+        self._writer.add(SqliteCaller(work, future, patient=patient))
         return await future
 
     async def script(self, statements: list[str]) -> None:

@@ -11,12 +11,13 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
 from wagate.backends.callers import Caller, Part
-from wagate.backends.database import ConstraintViolation, Row, UnstorableValue
+from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
 from wagate.backends.sqlite_log import Checkpointer
 from wagate.backends.statements import opening, translate
 from wagate.errors import StorageUnavailable
@@ -27,6 +28,8 @@ GROUP = 256
 """The most callers that share a commit."""
 _BUSY_SECONDS = 5.0
 _AGAIN_SECONDS = 0.002
+_COMPANY_SECONDS = 0.005
+"""How long those who can wait are kept for others to share their commit."""
 _TURN_SECONDS = 0.0005
 """How long the event loop may keep the interpreter while the committing thread waits for it."""
 _FRAGMENTS = {
@@ -41,12 +44,26 @@ _FIRM = frozenset({5, 6, 13})
 """After these (BUSY, LOCKED, FULL) a connection is as good as before; after others it is opened anew."""
 
 
-class _Texts(dict[str, str]):
-    """Statements by the text that the gateway wrote."""
+_Values = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
-    def __missing__(self, sql: str) -> str:
-        text = self[sql] = translate(sql, _FRAGMENTS)
-        return text
+
+class _Texts(dict[str, tuple[str, _Values]]):
+    """Statements by the text that the gateway wrote: SQLite's text, and what puts the parameters in its order.
+
+    By position, because the driver gives the interpreter up for each parameter that it looks up by name.
+    """
+
+    def __missing__(self, sql: str) -> tuple[str, _Values]:
+        names: dict[str, str] = {}
+        text = translate(sql, _FRAGMENTS, lambda name: names.setdefault(name, f"?{len(names) + 1}"))
+        self[sql] = text, _picking(list(names))
+        return self[sql]
+
+
+def _picking(names: list[str]) -> _Values:
+    if len(names) > 1:
+        return cast("_Values", itemgetter(*names))
+    return lambda params: tuple(params[name] for name in names)
 
 
 _texts = _Texts()
@@ -70,11 +87,16 @@ def neutral(error: Exception) -> Exception:
 
 def execute(connection: sqlite3.Connection, sql: str, params: dict[str, Any]) -> sqlite3.Cursor:
     """Run one statement of the gateway's text."""
-    for value in params.values():
+    text, pick = _texts[sql]
+    return connection.execute(text, _storable(pick(params)))
+
+
+def _storable(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value in values:
         # SQLite would store it and PostgreSQL cannot; what one refuses, both refuse.
         if value.__class__ is str and "\0" in value:
             raise UnstorableValue("text with a NUL cannot be stored")
-    return connection.execute(_texts[sql], params)
+    return values
 
 
 class SqliteTx(Part[sqlite3.Connection]):
@@ -120,11 +142,24 @@ class SqliteTx(Part[sqlite3.Connection]):
         except Exception as error:
             self._fail(error)
 
+    async def many(self, sql: str, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Execute one statement for each set of parameters."""
+        self.ran = True
+        try:
+            text, pick = _texts[sql]
+            self._open().executemany(text, [_storable(pick(row)) for row in rows])
+        except Exception as error:
+            self._fail(error)
+
 
 class SqliteCaller(Caller):
-    """A piece of work on its way through the writer."""
+    """A piece of work on its way through the writer. `patient`: it may be kept for company."""
 
-    __slots__ = ()
+    __slots__ = ("patient",)
+
+    def __init__(self, work: Work[Any], future: asyncio.Future[Any], *, patient: bool = False) -> None:
+        super().__init__(work, future)
+        self.patient = patient
 
     def perform(self, tx: SqliteTx) -> None:
         """Run the work to its end. It may not wait: nobody on this thread could wake it."""
@@ -206,6 +241,7 @@ class Writer:
         self._group: list[SqliteCaller] = []
         self._idle = asyncio.Event()
         self._idle.set()
+        self._company: asyncio.TimerHandle | None = None
         self._blocked_since: float | None = None
         self._checkpointer = Checkpointer(path)
         self._committer = _Committer(loop, self._committed, self._checkpointer)
@@ -213,15 +249,28 @@ class Writer:
         sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_SECONDS))
 
     def add(self, caller: SqliteCaller) -> None:
-        """Queue a caller; a group begins in this turn of the loop if none is under way."""
+        """Queue a caller; unless it is patient, a group begins in this turn of the loop if none is under way."""
         self._queue.append(caller)
         if self._idle.is_set():
+            if not caller.patient:
+                self._start()
+            elif self._company is None:
+                self._company = self._loop.call_later(_COMPANY_SECONDS, self._start)
+
+    def _start(self) -> None:
+        """Begin a group of all that is queued, if none is under way."""
+        if self._company is not None:
+            self._company.cancel()
+            self._company = None
+        if self._queue and self._idle.is_set():
             self._idle.clear()
             self._loop.call_soon(self._begin)
 
     async def close(self) -> None:
         """Commit what is queued, then close the connection."""
-        await self._idle.wait()
+        while self._queue or not self._idle.is_set():
+            self._start()
+            await self._idle.wait()
         self._committer.queue.put(None)
         await self._loop.run_in_executor(None, self._committer.join)
         await self._loop.run_in_executor(None, self._checkpointer.close)
@@ -342,10 +391,12 @@ class Writer:
                 caller.error = _lost(error)
         for caller in callers:
             caller.resolve()
-        if self._queue:
-            self._loop.call_soon(self._begin)
-        else:
+        if all(caller.patient for caller in self._queue):
             self._idle.set()
+            if self._queue and self._company is None:
+                self._company = self._loop.call_later(_COMPANY_SECONDS, self._start)
+        else:
+            self._loop.call_soon(self._begin)
 
     def _undo(self, error: Exception) -> None:
         """Back to a connection without a transaction, or to none: the next group opens another."""

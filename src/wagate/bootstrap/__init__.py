@@ -94,6 +94,8 @@ OPERATIONS: list[Operation] = [
 """Every operation that this version has."""
 
 _STANDING_SECONDS = 5.0
+_GARBAGE = (20_000, 20, 20)
+"""After how many new objects the collector looks at them, and how many of its rounds make the next larger one."""
 
 
 @dataclass(kw_only=True)
@@ -123,6 +125,8 @@ async def serve(settings: Settings, *, announce: Callable[[Running], None] | Non
         # What was loaded to get here stays for good: the collector need not walk through it, 30 ms each time.
         gc.collect()
         gc.freeze()
+        # What a request leaves behind is freed by counting references; there is little to look for.
+        gc.set_threshold(*_GARBAGE)
         log.info("serving", url=gateway.url, node=settings.node_id, version=version())
         if announce is not None:
             announce(gateway)

@@ -61,6 +61,8 @@ _SETTLE = """
 UPDATE outbox SET status = :status, settled_at = :now, timestamp = :timestamp, wire_id = :wire_id, error = :error
 WHERE organization_id = :organization_id AND id = :id AND status IN ('queued', 'pending', :also)
   AND EXISTS (SELECT 1 FROM sessions WHERE organization_id = :organization_id AND id = :session_id AND epoch = :epoch)
+RETURNING (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+  AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL AND id <> :id LIMIT 1) behind)
 """
 NEXT = """
 UPDATE outbox SET ready = 1 WHERE organization_id = :organization_id AND position = (
@@ -180,9 +182,10 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
     status, error = _verdict(outcome)
     timestamp = outcome.timestamp if isinstance(outcome, Ack) else now
     wire_id = outcome.wire_id if isinstance(outcome, Ack) else entry.wire_id
-    changed = await tx.run(
+    left = await tx.one(
         _SETTLE,
         **place(held),
+        chat=entry.chat,
         epoch=held.epoch,
         id=entry.id,
         status=status,
@@ -193,9 +196,9 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
         # A late answer, or a decision by hand, still settles what was uncertain; no second timeout does.
         also="uncertain" if status != "uncertain" else "pending",
     )
-    if not changed:
+    if left is None:
         return Settled()
-    more = await tx.run(NEXT, **place(held), chat=entry.chat) > 0
+    more = left[0] > 0 and await tx.run(NEXT, **place(held), chat=entry.chat) > 0
     if isinstance(outcome, Ack) and outcome.item_ids:
         entry = await _numbered(tx, held, entry, outcome.item_ids)
     facts: list[Fact] = []

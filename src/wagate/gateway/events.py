@@ -75,16 +75,18 @@ async def record(tx: Tx, now: int, organization_id: str, *, session_id: str, fac
     if head is None:
         raise NotFound("organization not found")
     ms, last = head
-    for number, (name, payload) in enumerate(facts, last - len(facts) + 1):
-        await tx.run(
-            _INSERT,
-            organization_id=organization_id,
-            id=event_id(ms, number),
-            session_id=session_id,
-            event=name,
-            timestamp=now,
-            payload=msgspec.json.encode(payload).decode(),
-        )
+    rows = [
+        {
+            "organization_id": organization_id,
+            "id": event_id(ms, number),
+            "session_id": session_id,
+            "event": name,
+            "timestamp": now,
+            "payload": msgspec.json.encode(payload).decode(),
+        }
+        for number, (name, payload) in enumerate(facts, last - len(facts) + 1)
+    ]
+    await tx.many(_INSERT, rows)
 
 
 def hint(gw: Gateway, organization_id: str) -> None:

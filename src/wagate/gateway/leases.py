@@ -102,11 +102,6 @@ _FENCE = """
 SELECT auto_read FROM sessions WHERE organization_id = :organization_id AND id = :id AND epoch = :epoch {for_update}
 """
 
-_AT_WORK = """
-SELECT epoch FROM sessions
-WHERE organization_id = :organization_id AND id = :id AND status = 'working' AND wanted = 'run' AND holder IS NOT NULL
-"""
-
 
 class LeaseLost(Exception):
     """The session is another's now, or is not wanted any more: the holder stops."""
@@ -258,12 +253,6 @@ async def fence(tx: Tx, held: Held) -> bool:
     if row is None:
         raise LeaseLost
     return bool(row[0] == 1)
-
-
-async def epoch_at_work(tx: Tx, organization_id: str, session_id: str) -> int | None:
-    """The epoch of the worker that holds a working session, or None: nobody would send for it now."""
-    row = await tx.one(_AT_WORK, organization_id=organization_id, id=session_id)
-    return None if row is None else int(row[0])
 
 
 async def set_status(

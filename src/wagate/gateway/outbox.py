@@ -26,7 +26,6 @@ from wagate.gateway import (
     contents,
     contexts,
     events,
-    leases,
     media,
     sessions,
 )
@@ -54,8 +53,11 @@ SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempo
 _FREE_KEY = """
 UPDATE outbox SET idempotency_key = NULL WHERE organization_id = :organization_id AND idempotency_key = :key
 """
+# The epoch of the worker that holds a working session (0: nobody would send now), and who is before and beside.
 _TURN = """
-SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
+SELECT COALESCE((SELECT epoch FROM sessions WHERE organization_id = :organization_id AND id = :session_id
+    AND status = 'working' AND wanted = 'run' AND holder IS NOT NULL), 0),
+  (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid = :chat AND settled_at IS NULL LIMIT 1) before),
   (SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization_id
     AND session_id = :session_id AND chat_jid >= '' AND settled_at IS NULL LIMIT :most) beside)
@@ -186,11 +188,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         )
         # Where a budget holds sends back, only one that has taken its place in it may go now.
         free = budgeted or not budgets.limited(session)
-        epoch: int | None = None
-        if free and session.status == "working":
-            epoch = await leases.epoch_at_work(tx, caller.organization_id, session_id)
-        turn = _Turn(epoch=epoch or 0, budgeted_at=now if budgeted else None)
-        return await _write(tx, caller, entry, offer, turn)
+        return await _write(tx, caller, entry, offer, _Turn(free=free, budgeted_at=now if budgeted else None))
 
     entry = await gw.db.write(work)
     if not entry.replayed:
@@ -212,17 +210,17 @@ def _addressed(content: Content, facts: EngineFacts) -> tuple[Content, str | Non
 
 
 class _Turn(Shape, frozen=True, kw_only=True):
-    """Who may take the entry up at once (an epoch; 0: nobody), and when it took its place in the budget."""
+    """Whether the entry may go out at once, as far as the budget goes, and when it took its place in that."""
 
-    epoch: int
+    free: bool
     budgeted_at: int | None
 
 
 async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn) -> Entry:
     """Write the row; the entry with the status that it got."""
     here = {"organization_id": caller.organization_id, "session_id": entry.session_id, "chat": entry.chat}
-    before, beside = await tx.one(_TURN, **here, most=IN_FLIGHT) or (0, 0)
-    at_once = turn.epoch > 0 and before == 0 and beside < IN_FLIGHT
+    epoch, before, beside = await tx.one(_TURN, **here, most=IN_FLIGHT) or (0, 0, 0)
+    at_once = turn.free and epoch > 0 and before == 0 and beside < IN_FLIGHT
     if at_once:
         entry = msgspec.structs.replace(entry, status="pending")
     await tx.run(
@@ -232,7 +230,7 @@ async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn
         mode=entry.mode,
         status=entry.status,
         ready=int(before == 0),
-        epoch=turn.epoch if at_once else None,
+        epoch=epoch if at_once else None,
         dispatched_at=entry.created_at if at_once else None,
         attempts=int(at_once),
         content=msgspec.json.encode(entry.content).decode(),

@@ -69,7 +69,8 @@ async def take(gw: Gateway, held: Held, reports: Sequence[base.Report]) -> list[
         await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
         return auto_read, any(name == "message.from_me" for name, _ in facts)
 
-    auto_read, sent = await gw.db.write(work)
+    # Nobody waits for a receipt: it shares the commit of somebody who does.
+    auto_read, sent = await gw.db.write(work, patient=all(isinstance(report, Receipt) for report in reports))
     events.hint(gw, held.organization_id)
     for report in reports:
         if isinstance(report, Arrived):

@@ -112,7 +112,7 @@ class Runner:
 
     async def _take_up(self, id: str) -> None:
         try:
-            entry = await self._lasting(lambda: dispatch.taken_up(self._gw, self.held, id))
+            entry = await self._lasting(dispatch.taken_up, self._gw, self.held, id)
         except BaseException:
             self._sends.pop(id, None)
             raise
@@ -235,9 +235,9 @@ class Runner:
     async def _send(self, entry: Entry) -> None:
         more = False
         try:
-            outcome = await self._lasting(lambda: self._answer(entry))
+            outcome = await self._lasting(self._answer, entry)
             if outcome is not None:
-                more = await self._lasting(lambda: dispatch.settle(self._gw, self.held, entry, outcome))
+                more = await self._lasting(dispatch.settle, self._gw, self.held, entry, outcome)
         except LeaseLost:
             self._lose()
         finally:
@@ -296,7 +296,7 @@ class Runner:
     async def _take(self, reports: Sequence[base.Report]) -> None:
         said = [r for r in reports if isinstance(r, inbox.STORED)]
         if said:
-            unread = await self._lasting(lambda: inbox.take(self._gw, self.held, said))
+            unread = await self._lasting(inbox.take, self._gw, self.held, said)
             self._fetcher.hear(said)
             for chat, sender, wire_ids in unread:
                 with contextlib.suppress(base.ConnectionLost, WagateError):
@@ -363,12 +363,12 @@ class Runner:
             raise SessionNotConnected
         return self._connection
 
-    async def _lasting(self, write: Any) -> Any:
+    async def _lasting(self, write: Any, *with_these: Any) -> Any:
         """Write, and while the database cannot be written, try again: what the network said must not be lost."""
         delay = 0.1
         while True:
             try:
-                return await write()
+                return await write(*with_these)
             except StorageUnavailable:
                 log.warning("database cannot be written; trying again", session=self.held.id, seconds=delay)
                 await asyncio.sleep(delay)

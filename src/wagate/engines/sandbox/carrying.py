@@ -165,19 +165,20 @@ class Carrier:
                 for echo in await self.accept(draft):
                     self.answer(echo)
 
-    async def taken(self, session: str, kept: Sequence[Kept], receipts: Sequence[Told]) -> None:
+    async def taken(self, session: str, kept: Sequence[Kept]) -> None:
         """A session's gateway has committed these."""
-        network, unsettled = self.network, self._history.unsettled
-        device = network.devices.get(session)
-        if kept:
-            moves: list[Move] = []
-            for _, report in kept:
-                if device is not None and (sent := await self._arrived(report)) is not None:
-                    moves.append((sent, device.number, "delivered"))
-            await self.receipts.progress(moves, dict.fromkeys((key for key, _ in kept), None))
-        for told in receipts:
-            for frame in told.frames:
-                unsettled.free(frame)
+        device = self.network.devices.get(session)
+        moves: list[Move] = []
+        for _, report in kept:
+            if device is not None and (sent := await self._arrived(report)) is not None:
+                moves.append((sent, device.number, "delivered"))
+        await self.receipts.progress(moves, dict.fromkeys((key for key, _ in kept), None))
+
+    def told(self, receipts: Sequence[Told]) -> None:
+        """A session's gateway has committed these, which nothing in the store tells of."""
+        for each in receipts:
+            for frame in each.frames:
+                self._history.unsettled.free(frame)
 
     async def _arrived(self, report: Report) -> Sent | None:
         if not isinstance(report, Arrived) or report.from_me or report.history:

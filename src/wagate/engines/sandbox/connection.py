@@ -225,7 +225,9 @@ class SandboxConnection(Line):
     async def taken(self, kept: Sequence[Kept], receipts: Sequence[Told]) -> None:
         """The gateway has it: tell the network."""
         carrier, session = self._known(), self.account.session_id
-        await carrier.network.finish(carrier.taken(session, kept, receipts))
+        carrier.told(receipts)
+        if kept:
+            await carrier.network.finish(carrier.taken(session, kept))
         if not self.waiting:
             carrier.network.waiting.discard(session)
 
