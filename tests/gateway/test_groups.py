@@ -120,6 +120,8 @@ async def test_people_come_go_rise_and_fall(gw: Gateway, who: Caller, mine: Held
     assert await roles(gw, who, mine) == {"2": "member"}
     await move(gw, mine, "join", member(1))
     assert await roles(gw, who, mine) == {"1": "member", "2": "member"}
+    # The account itself leaves: the others stand as it last saw them.
+    await move(gw, mine, "join", member(9))
     await move(gw, mine, "leave", member(9), self_left=True)
-    assert await roles(gw, who, mine) == {}
-    assert (await groups.get(gw, who, mine.id, GROUP)).participant_count == 0
+    assert await roles(gw, who, mine) == {"1": "member", "2": "member"}
+    assert (await groups.get(gw, who, mine.id, GROUP)).participant_count == 2

@@ -65,5 +65,21 @@ async def test_everything_of_the_session_goes_and_nothing_of_another() -> None:
         assert len((await chats.page(gw, who, kept.id, _all()))[0]) == 7
 
 
+async def test_a_piece_is_small_however_many_people_one_message_reached() -> None:
+    row = "INSERT INTO receipts VALUES (:session, 'c', 'w', :person, :organization, 1)"
+    async with opened() as gw:
+        who = await caller(gw)
+        doomed = await held(gw, who)
+        for i in range(10):
+            values = {"session": doomed.id, "organization": who.organization_id, "person": str(i)}
+            await within(gw, lambda tx, values=values: tx.run(row, **values))
+        await sessions.delete(gw, who, doomed.id)
+        (purge,) = await purges.due(gw)
+        left = []
+        while await purges.continue_with(gw, purge, limit=3):
+            left.append((await gw.db.one("SELECT COUNT(*) FROM receipts") or (0,))[0])
+        assert left == [7, 4, 1, 0]
+
+
 def _all() -> chats.Window:
     return chats.Window(200)

@@ -250,6 +250,30 @@ def test_chats_are_marked_and_deleted_and_channels_followed(wagate: SandboxGatew
     assert wagate.get(f"{here}/groups/{group}/members:pending")["data"] == []
 
 
+def test_files_are_uploaded_sent_fetched_forwarded_and_revoked(wagate: SandboxGateway, here: str) -> None:
+    upload = wagate.ask("POST", "/media", JPEG, headers={"content-type": "image/jpeg"}).body["id"]
+    sent = wagate.post(f"{here}/messages", {"type": "image", "to": "9990000074", "media": {"id": upload}})
+    mine = f"{here}/messages/{sent['waMessageId']}"
+    assert wagate.ask("GET", f"{mine}/media").body == JPEG
+    refused(wagate.ask("POST", f"{here}/messages", {"type": "image", "to": "9990000074", "media": {"id": "no"}}), 400)
+    said = {"type": "image", "from": "9990000074", "to": "9990000001", "media": {"id": upload}}
+    theirs = f"{here}/messages/" + wagate.post("/sandbox/messages", said)["waMessageId"]
+    wagate.until(lambda: wagate.ask("GET", f"{theirs}/media").status == 200)
+    assert wagate.ask("GET", f"{theirs}/media").body == JPEG
+    forward = {"chat": "9990000074", "to": "9990000075"}
+    assert wagate.post(f"{theirs}/forward", forward)["status"] == "sent"
+    assert wagate.ask("DELETE", f"{mine}?chat=9990000074").status == 200
+    refused(wagate.ask("GET", f"{mine}/media"), 404)
+
+
+def test_keys_are_made_turned_and_revoked(wagate: SandboxGateway, here: str) -> None:
+    body = {"name": "k", "permissions": ["read"], "sessionIds": [here.rpartition("/")[2]]}
+    made = wagate.post("/keys", body)
+    assert made["id"] in [each["id"] for each in wagate.get("/keys")["data"]]
+    assert wagate.post(f"/keys/{made['id']}:rotate")["secret"] != made["secret"]
+    assert wagate.ask("DELETE", f"/keys/{made['id']}").status == 204
+
+
 def test_a_session_is_read_anew(wagate: SandboxGateway, here: str) -> None:
     gw, session = wagate.running.gw, here.rpartition("/")[2]
     wagate.run(backfills.start(gw, session))
@@ -286,12 +310,13 @@ def test_what_time_alone_does(wagate: SandboxGateway, here: str) -> None:
     assert session in [lease.id for lease in mine]
     assert home(wagate) in networks
     doomed = wagate.linked("9990000051")["id"]
-    wagate.post(f"/sessions/{doomed}/messages", text("9990000002"))
+    picture = {"data": base64.b64encode(JPEG).decode()}
+    wagate.post(f"/sessions/{doomed}/messages", {"type": "image", "to": "9990000002", "media": picture})
     wagate.ask("DELETE", f"/sessions/{doomed}")
     wagate.run(janitor.once(later(wagate, 4 * DAY), engines))
     assert wagate.get(f"{here}/outbox?status=uncertain")["data"] == []
     assert wagate.run(gw.db.one("SELECT COUNT(*) FROM outbox WHERE idempotency_key IS NOT NULL"))[0] == 0
-    for table in ("outbox", "messages", "chats", "contacts", "groups", "members", "receipts", "purges"):
+    for table in ("outbox", "messages", "chats", "contacts", "groups", "members", "receipts", "media", "purges"):
         sql = f"SELECT COUNT(*) FROM {table} WHERE session_id = :id"
         assert wagate.run(gw.db.one(sql, id=doomed))[0] == 0, table
     wagate.run(janitor.once(later(wagate, 19 * DAY), engines))

@@ -92,7 +92,7 @@ async def vote_message(call: Call) -> Any:
 async def mark_read(call: Call) -> None:
     """Send read receipts for messages."""
     reading = Reading(
-        chat=jid.chat(call.body.chat, "chat"), message_ids=call.body.message_ids, sender=_sender(call.body.sender)
+        chat=jid.known_chat(call.body.chat), message_ids=call.body.message_ids, sender=_sender(call.body.sender)
     )
     await receipts.mark_read(*_where(call), reading)
 
@@ -130,7 +130,7 @@ def _pointer(call: Call) -> Pointer:
     if not chat:
         raise BadRequest.field("chat", "is missing")
     sender = getattr(call.body, "sender", None) or getattr(call.query, "sender", None)
-    return Pointer(chat=jid.chat(chat, "chat"), message_id=call.path["mid"], sender=_sender(sender))
+    return Pointer(chat=jid.known_chat(chat), message_id=call.path["mid"], sender=_sender(sender))
 
 
 def _sender(given: str | None) -> str | None:

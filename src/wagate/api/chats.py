@@ -25,14 +25,14 @@ async def list_chats(call: Call) -> Any:
 
 async def get_chat(call: Call) -> Any:
     """Get a chat; either address of its person finds it."""
-    return await chats.get(call.gw, call.caller, call.path["session"], jid.chat(call.path["cid"], "cid"))
+    return await chats.get(call.gw, call.caller, call.path["session"], jid.known_chat(call.path["cid"], "cid"))
 
 
 async def list_chat_messages(call: Call) -> Any:
     """List a chat's messages, newest first."""
     window = lists.window(call)
     rows, following = await messages.page(
-        call.gw, call.caller, call.path["session"], window, chat=jid.chat(call.path["cid"], "cid")
+        call.gw, call.caller, call.path["session"], window, chat=jid.known_chat(call.path["cid"], "cid")
     )
     return lists.page(call, rows, following)
 
@@ -60,16 +60,21 @@ async def get_chat_presence(call: Call) -> Any:
 
     From now on their presence makes events `presence.update`.
     """
-    return await presence.look(call.gw, call.caller, call.path["session"], _chat(call))
+    return await presence.look(call.gw, call.caller, call.path["session"], _others(call))
 
 
 async def set_chat_presence(call: Call) -> None:
     """Show in a chat that the account types, records or stopped."""
-    action = live.SetChatPresence(chat=_chat(call), state=call.body.state)
+    action = live.SetChatPresence(chat=_others(call), state=call.body.state)
     await actions.ask(call.gw, call.caller, call.path["session"], action)
 
 
 def _chat(call: Call) -> str:
+    return jid.known_chat(call.path["cid"], "cid")
+
+
+def _others(call: Call) -> str:
+    """A chat in which somebody can be."""
     return jid.chat(call.path["cid"], "cid")
 
 

@@ -45,7 +45,7 @@ async def get_media(call: Call) -> Reply:
     where = Where(
         session_id=call.path["session"],
         wire_id=call.path["mid"],
-        chat=jid.chat(call.query.chat, "chat") if call.query.chat else None,
+        chat=jid.known_chat(call.query.chat) if call.query.chat else None,
     )
     known, blob = await downloads.open(call.gw, call.caller, where)
     # A name from the network is whatever its sender wrote.

@@ -78,7 +78,7 @@ async def send_message(call: Call) -> Reply:
 
 async def get_message(call: Call) -> Any:
     """Get a stored message by its WhatsApp id."""
-    chat = jid.chat(call.query.chat, "chat") if call.query.chat else None
+    chat = jid.known_chat(call.query.chat) if call.query.chat else None
     return await messages.get(call.gw, call.caller, call.path["session"], call.path["mid"], chat=chat)
 
 

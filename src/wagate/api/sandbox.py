@@ -138,7 +138,7 @@ async def list_shown(call: Call) -> Any:
     shown = await _ask(
         call,
         ListShown(
-            to=jid.chat(query.to, "to") if query.to else None,
+            to=jid.known_chat(query.to, "to") if query.to else None,
             sender=jid.person(query.from_, "from") if query.from_ else None,
             message=query.mid or None,
             after=part.after[0] if part.after else "",

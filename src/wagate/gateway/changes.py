@@ -218,8 +218,10 @@ async def _edited(tx: Tx, held: Held, made: Made, found: Found | None) -> Fact |
             body=contents.body(content),
             timestamp=made.timestamp,
         )
-    type_ = "text" if found is None else found.type
-    return "message.edited", MessageChanged(**_fields(made, type_), body=text)
+    said = _fields(made, "text" if found is None else found.type)
+    if found is not None and (file := contents.facets(found.content).media) is not None:
+        said |= {"has_media": True, "media": file}
+    return "message.edited", MessageChanged(**said, body=text)
 
 
 async def _revoked(tx: Tx, held: Held, made: Made, found: Found | None) -> Fact | None:

@@ -152,9 +152,8 @@ async def moved(tx: Tx, held: Held, now: int, report: MembersChanged) -> list[Fa
     for member in report.people:
         facts += await contacts.seen(tx, held, now, member.person, source="group")
     people = [contacts.canonical(await contacts.completed(tx, held, member.person)) for member in report.people]
-    if report.self_left:
-        await tx.run(_ALL_GONE, **place)
-    elif report.change == "leave":
+    if report.change == "leave":
+        # Also when the account itself left: the others stand as it last saw them.
         for person in people:
             await tx.run(_GONE, **place, jid=person, now=now)
     else:

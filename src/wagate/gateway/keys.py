@@ -208,6 +208,8 @@ def _sees(caller: Caller, key: Key) -> bool:
 
 
 async def _check(gw: Gateway, organization_id: str, wish: CreateKey) -> None:
+    if len(set(wish.permissions)) < len(wish.permissions):
+        raise BadRequest.field("permissions", "holds the same permission twice")
     if wish.expires_at is not None and wish.expires_at <= gw.clock.now():
         raise BadRequest.field("expiresAt", "is in the past")
     for position, session_id in enumerate(wish.session_ids or []):

@@ -16,20 +16,21 @@ SELECT session_id, organization_id, engine FROM purges ORDER BY session_id LIMIT
 _DONE = "DELETE FROM purges WHERE organization_id = :organization_id AND session_id = :session_id"
 _PIECES = tuple(
     f"""
-DELETE FROM {table} WHERE organization_id = :organization_id AND session_id = :session_id AND {key} IN (
+DELETE FROM {table} WHERE organization_id = :organization_id AND session_id = :session_id AND ({key}) IN (
   SELECT {key} FROM {table} WHERE organization_id = :organization_id AND session_id = :session_id LIMIT :limit)
 """
+    # The whole key: a part of it is shared by many rows, and they would be looked for through all of the session's.
     for table, key in (
         ("outbox", "position"),
         ("messages", "position"),
-        ("receipts", "wire_id"),
+        ("receipts", "chat_jid, wire_id, person"),
         ("chats", "id"),
         ("contacts", "id"),
         ("groups", "id"),
         ("members", "id"),
-        ("reactions", "wire_id"),
-        ("votes", "wire_id"),
-        ("polls", "wire_id"),
+        ("reactions", "chat_jid, wire_id, author, person"),
+        ("votes", "chat_jid, wire_id, author, person"),
+        ("polls", "chat_jid, wire_id, author"),
         ("backfills", "id"),
     )
 )

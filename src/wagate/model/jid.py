@@ -50,6 +50,19 @@ ChatInput = Annotated[
 ]
 """What clients may write for a chat, as a JSON Schema; `chat` decides."""
 
+KnownChatInput = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=5,
+        max_length=128,
+        pattern=r"^(\+?[0-9][0-9 ().-]*(:[0-9]+)?(@(s\.whatsapp\.net|c\.us|lid))?|[0-9-]+@(g\.us|newsletter)"
+        r"|status@broadcast)$",
+        description="A stored chat: a person, a group JID, a channel JID, or `status@broadcast`.",
+        examples=["9990000001@s.whatsapp.net", "120363000000000001@g.us"],
+    ),
+]
+"""What clients may write for a chat that messages are already in; `known_chat` decides."""
+
 _USER = re.compile(r"[0-9]{5,20}(?::[0-9]{1,5})?", re.ASCII)
 _PLACE = re.compile(r"[0-9]{1,40}(?:-[0-9]{1,20})?", re.ASCII)
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().\-]{2,30}", re.ASCII)
@@ -99,6 +112,15 @@ def chat(text: str, path: str = "to") -> str:
         return person(text, path)
     except BadRequest:
         raise BadRequest.field(path, "is not a JID of a person, group or channel, nor a phone number") from None
+
+
+def known_chat(text: str, path: str = "chat") -> str:
+    """As `chat`, or the chat that statuses are in.
+
+    Raises:
+        BadRequest: no chat's address; `path` names the field.
+    """
+    return text if text == STATUS else chat(text, path)
 
 
 def is_group(jid: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from wagate.model import Ask, Line, Millis, Prose
-from wagate.model.jid import ChatInput, PersonInput
+from wagate.model.jid import ChatInput, KnownChatInput, PersonInput
 
 MessageId = Annotated[Line, Meta(min_length=1, max_length=128)]
 Caption = Annotated[Prose, Meta(max_length=65536)]
@@ -243,7 +243,7 @@ Send = (
 class EditMessage(Ask, frozen=True, kw_only=True):
     """The new text of an own message."""
 
-    chat: ChatInput
+    chat: KnownChatInput
     text: Annotated[Prose, Meta(min_length=1, max_length=65536)]
 
 
@@ -260,14 +260,14 @@ SenderInput = Annotated[
 class PointAt(Ask, frozen=True, kw_only=True):
     """A message: its chat and its author; without `sender` the stored author, else the account itself."""
 
-    chat: ChatInput
+    chat: KnownChatInput
     sender: SenderInput | None = None
 
 
 class PointAtOptional(Ask, frozen=True, kw_only=True):
     """As `PointAt`; what is absent here may stand in the query."""
 
-    chat: ChatInput | None = None
+    chat: KnownChatInput | None = None
     sender: SenderInput | None = None
 
 

@@ -6,7 +6,8 @@ Holds no rule: it calls each noun's own function until that has nothing left to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
@@ -22,7 +23,7 @@ _EVERY_SECONDS = 30.0
 
 async def run(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
     """Clean up now and then, and count polls when they end, for ever."""
-    await asyncio.gather(_again(lambda: once(gw, engines), lambda: asyncio.sleep(_EVERY_SECONDS)), count_polls(gw))
+    await asyncio.gather(_again(lambda: once(gw, engines), lambda: _rest(gw)), count_polls(gw))
 
 
 async def count_polls(gw: Gateway) -> None:
@@ -43,18 +44,27 @@ async def _until_next_end(gw: Gateway, bell: Bell) -> None:
     if ends_at is None:
         await bell.wait(_EVERY_SECONDS)
         return
-    alarm = asyncio.ensure_future(gw.clock.sleep((ends_at - gw.clock.now()) / 1000))
-    heard = asyncio.ensure_future(bell.wait(_EVERY_SECONDS))
+    await _first(gw.clock.sleep((ends_at - gw.clock.now()) / 1000), bell.wait(_EVERY_SECONDS))
+
+
+async def _rest(gw: Gateway) -> None:
+    """Return after a round, by the system's time or by the gateway's clock when that is turned."""
+    await _first(gw.clock.sleep(_EVERY_SECONDS), asyncio.sleep(_EVERY_SECONDS))
+
+
+async def _first(*moments: Coroutine[Any, Any, object]) -> None:
+    """Wait for one of them, and leave the others."""
+    waiting = [asyncio.ensure_future(moment) for moment in moments]
     try:
-        await asyncio.wait({alarm, heard}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for waiting in (alarm, heard):
-            waiting.cancel()
-        await asyncio.gather(alarm, heard, return_exceptions=True)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def _again(chore: Callable[[], Awaitable[object]], rest: Callable[[], Awaitable[object]]) -> None:
-    """Do a chore and rest, for ever. What rests by the system's time follows a turned clock within one round."""
+    """Do a chore and rest, for ever."""
     while True:
         try:
             await chore()
