@@ -131,6 +131,10 @@ def test_an_invite_is_looked_at_without_joining(wagate: SandboxGateway, owner: A
 )  # fmt: skip
 def test_what_is_no_picture_is_400_and_changes_nothing(owner: Account, group: str, media: Any) -> None:
     refused(owner.ask("PUT", f"/{group}/picture", {"media": media}), 400, "validation_error")
+    stopped = f"/sessions/{owner.wagate.post('/sessions')['id']}/groups/{group}/picture"
+    # Whoever is not connected asks no URL what it leads to.
+    early = 501 if list(media) == ["url"] else 400
+    refused(owner.wagate.ask("PUT", stopped, {"media": media}), early)
     refused(owner.wagate.ask("GET", f"/sessions/{owner.session}/contacts/{group}/picture"), 404, "not_found")
 
 

@@ -82,6 +82,11 @@ def test_a_session_that_shows_no_code_cannot_be_scanned(wagate: SandboxGateway, 
     assert answer.status in (404, 409)
 
 
+def test_a_key_for_one_session_does_not_turn_everybodys_clock(wagate: SandboxGateway) -> None:
+    limited = key(wagate, sessions=[str(wagate.post("/sessions", {})["id"])])
+    refused(wagate.ask("POST", "/sandbox/clock", {"advanceSeconds": 1}, key=limited), 403, "forbidden")
+
+
 def test_the_clock_that_runs_by_itself_is_not_turned(wagate: SandboxGateway) -> None:
     refused(wagate.ask("POST", "/sandbox/clock", {"advanceSeconds": 1}), 409, "conflict")
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.parts import WHOLE, caller, held, log, opened
+from tests.support.parts import WHOLE, caller, held, log, opened, within
 from tests.support.traffic import ANN, stored
-from wagate.gateway import Gateway, dispatch, messages, outbox
+from wagate.errors import NoAnswer
+from wagate.gateway import Gateway, dispatch, messages, outbox, receipts
 from wagate.gateway.leases import Held
 from wagate.gateway.outbox import Offer
 from wagate.model.contents import (
@@ -17,7 +18,7 @@ from wagate.model.contents import (
     ImageContent,
     Media,
 )
-from wagate.model.messages import Ack
+from wagate.model.messages import Ack, Receipt
 from wagate.model.organizations import Caller
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +65,28 @@ async def test_an_album_takes_the_ids_that_the_network_gives(gw: Gateway, who: C
     again = outbox.result(await outbox.get(gw, who, mine.id, entry.id))
     assert (again.wa_message_id, again.item_ids) == ("A", ["A", "B"])
     assert (await stored(gw, who, mine, "B")).status == "sent"
+
+
+@pytest.mark.parametrize("timed_out", [False, True])
+async def test_a_receipt_of_any_item_proves_that_the_album_went_out(
+    gw: Gateway, who: Caller, mine: Held, timed_out: bool
+) -> None:
+    one = AlbumItem(content=ImageContent(media=Media(mimetype="image/png", ref="1")))
+    offer = Offer(chat=ANN, content=AlbumContent(items=[one, one]), mode="sync", digest="")
+    entry = await outbox.accept(gw, who, mine.id, offer)
+    first, second = outbox.result(entry).item_ids or []
+    if timed_out:
+        await dispatch.settle(gw, mine, entry, NoAnswer())
+
+    async def came(wire_id: str) -> None:
+        receipt = Receipt(chat=ANN, wire_ids=[wire_id], status="delivered", timestamp=20, sender=ANN)
+        await within(gw, lambda tx: receipts.came(tx, mine, gw.clock.now(), receipt))
+
+    await came("NOBODYS")
+    assert (await outbox.get(gw, who, mine.id, entry.id)).status == ("uncertain" if timed_out else "pending")
+    await came(second)
+    proved = await outbox.get(gw, who, mine.id, entry.id)
+    assert (proved.status, proved.wire_id) == ("sent", first)
+    await dispatch.settle(gw, mine, entry, Ack(wire_id=first, timestamp=20, item_ids=[first, second]))
+    await came(first)
+    assert [(await stored(gw, who, mine, id)).status for id in (first, second)] == ["delivered", "delivered"]

@@ -188,6 +188,7 @@ async def inject_fault(call: Call) -> None:
 
 async def turn_clock(call: Call) -> None:
     """Turn the clock; only with `WAGATE_CLOCK=manual`."""
+    _may_drive(call)
     if not isinstance(call.gw.clock, ManualClock):
         raise Conflict("the clock runs by itself: start the gateway with WAGATE_CLOCK=manual to turn it")
     await call.gw.clock.advance(call.body.advance_seconds)

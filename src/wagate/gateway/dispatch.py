@@ -70,13 +70,15 @@ UPDATE outbox SET ready = 1 WHERE organization_id = :organization_id AND positio
     AND chat_jid = :chat AND settled_at IS NULL) AND status = 'queued' AND ready = 0
 """
 _NUMBER = "UPDATE outbox SET content = :content WHERE organization_id = :organization_id AND id = :id"
-_BY_WIRE_ID = f"""
+# Those of an album's items stand in its content: albums are few, and looked into.
+_MAY_BE = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-  AND chat_jid = :chat AND wire_id = :wire_id AND settled_at IS NULL AND status = 'pending'
+  AND chat_jid = :chat AND (wire_id = :wire_id OR content LIKE :album) AND settled_at IS NULL AND status = 'pending'
 UNION ALL
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
-  AND chat_jid = :chat AND wire_id = :wire_id AND status = 'uncertain'
+  AND chat_jid = :chat AND (wire_id = :wire_id OR content LIKE :album) AND status = 'uncertain'
 """
+_ALBUM = '{"type":"album",%'
 
 _TAKE_UP = f"""
 SELECT {outbox.COLUMNS} FROM outbox WHERE organization_id = :organization_id AND id = :id AND session_id = :session_id
@@ -280,11 +282,15 @@ async def waiting(gw: Gateway) -> list[str]:
 
 
 async def prove(tx: Tx, held: Held, now: int, *, chat: str, wire_id: str) -> list[Fact]:
-    """A receipt came for a wire id that is not stored as sent: it proves that the entry went out."""
-    row = await tx.one(_BY_WIRE_ID, **place(held), wire_id=wire_id, chat=chat)
-    if row is None:
-        return []
-    return (await settled(tx, held, now, outbox.entry(row), Ack(wire_id=wire_id, timestamp=now))).facts
+    """A receipt came for a wire id that is not stored as sent: it proves that the entry went out, an album by any of
+    its items.
+    """
+    for row in await tx.all(_MAY_BE, **place(held), wire_id=wire_id, chat=chat, album=_ALBUM):
+        entry = outbox.entry(row)
+        if wire_id in (entry.wire_id, *contents.item_ids(entry.content)):
+            told = Ack(wire_id=entry.wire_id or wire_id, timestamp=now)
+            return (await settled(tx, held, now, entry, told)).facts
+    return []
 
 
 class Decided(WagateError):

@@ -270,8 +270,10 @@ async def set_picture(gw: Gateway, caller: Caller, session_id: str, group: str, 
     """Give a group a picture. The bytes are the network's when this returns; our own copy goes.
 
     Raises:
-        BadRequest: it is no JPEG, or cannot be had.
+        BadRequest: it is no JPEG, or cannot be had; what the body itself shows is refused before the connection counts.
     """
+    await sessions.require(gw.db, caller, session_id)
+    await media.examine(gw, caller, picture)
     await actions.require_connected(gw, caller, session_id)
     if not jid.is_group_input(group):
         raise NotFound("group not found")

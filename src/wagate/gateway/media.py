@@ -151,6 +151,17 @@ async def take_in(gw: Gateway, caller: Caller, offers: Sequence[Offered], *, ses
     ]
 
 
+async def examine(gw: Gateway, caller: Caller, offer: Offered) -> None:
+    """Refuse a file that is here already and cannot be taken in; what a URL leads to is not asked.
+
+    Raises:
+        BadRequest: an unknown upload, or bytes that are nothing or not what they are to be.
+        PayloadTooLarge: they are too many.
+    """
+    if offer.url is None:
+        await _examined(gw, caller, offer, offer.file)
+
+
 async def upload(gw: Gateway, caller: Caller, file: SpoolFile, *, mimetype: str | None) -> Uploaded:
     """Keep a file for a day, to be said as `media.id`.
 

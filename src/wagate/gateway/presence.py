@@ -1,6 +1,6 @@
 """Presence: who is there, who types.
 
-Nothing of it is stored: it is asked of the network, and told as it comes. Called by workers/inbox (heard) and api.
+Nothing of it is stored: it is asked of the network, and told as it comes. Called by workers (heard, types) and api.
 """
 
 from __future__ import annotations
@@ -16,6 +16,14 @@ from wagate.model.actions import WatchPresence
 from wagate.model.chats import ChatPresence, PresenceHeard
 from wagate.model.events import PresenceUpdate
 from wagate.model.organizations import Caller
+
+_TYPES = "SELECT presence_typing FROM sessions WHERE organization_id = :organization_id AND id = :id"
+
+
+async def types(gw: Gateway, held: Held) -> bool:
+    """Whether the session shows "typing" before its texts go out."""
+    row = await gw.db.one(_TYPES, organization_id=held.organization_id, id=held.id)
+    return row is not None and row[0] == 1
 
 
 async def heard(tx: Tx, held: Held, now: int, report: PresenceHeard) -> list[Fact]:

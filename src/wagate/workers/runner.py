@@ -26,6 +26,7 @@ from wagate.model.messages import Ack, Outgoing
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
+from wagate.workers.typist import type_first
 
 log = structlog.get_logger(__name__)
 
@@ -255,6 +256,7 @@ class Runner:
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
         try:
             async with asyncio.timeout(self._gw.rules.send_timeout):
+                await type_first(self._gw, self.held, self._line, entry)
                 return await self._line.send(outgoing)
         except TimeoutError:
             return NoAnswer()

@@ -98,8 +98,10 @@ async def test_a_group_that_people_made(world: Sandbox) -> None:
 async def test_people_come_and_go(world: Sandbox) -> None:
     made = await world.group(ANN, [jid(BEN)])
     group = made.group_jid
-    with pytest.raises(BadRequest):
-        await world.move(group, CAT, "join", "stale")
+    for step in ("join", "request"):
+        with pytest.raises(BadRequest):
+            await world.move(group, CAT, step, "stale")
+    assert (await world.truth(group)).pending == []
     with pytest.raises(NotFound):
         await world.move(group, CAT, "promote")
     with pytest.raises(NotGroupAdmin):

@@ -131,6 +131,8 @@ async def _move_member(carrier: Carrier, action: MoveMember) -> None:
         case "leave":
             await membership.alter(network, group.jid, (rules.leave, number), actor=number)
         case "request":
+            if action.invite is not None:
+                groups.must_lead_to(group, groups.code_of(action.invite), number, network.clock.now())
             await membership.alter(network, group.jid, (rules.request, number), actor=number)
         case "promote":
             await membership.alter(network, group.jid, (rules.promote, number), actor=None)

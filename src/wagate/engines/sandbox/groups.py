@@ -89,6 +89,16 @@ def leads_to(group: Group, code: str, number: str, now: int) -> bool:
     return code == group.invite or (given is not None and given.number == number and given.expires_at > now)
 
 
+def must_lead_to(group: Group, code: str, number: str, now: int) -> None:
+    """Refuse a code by which this person cannot come in now.
+
+    Raises:
+        BadRequest: it is stale, or another one's.
+    """
+    if not leads_to(group, code, number, now):
+        raise bad_invite()
+
+
 def may_speak(group: Group, number: str) -> bool:
     """Whether this person may send into the group."""
     role = group.members.get(number)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from wagate.engines.sandbox.groups import LINK, Group, Pass, bad_invite, leads_to
+from wagate.engines.sandbox.groups import LINK, Group, Pass, must_lead_to
 from wagate.engines.sandbox.people import habits, jid_of, lid_of, number_of, person_of
 from wagate.errors import NotAMember, NotFound, NotGroupAdmin, Refused
 from wagate.model.chats import ChatMarked
@@ -288,8 +288,7 @@ def join(group: Group, moment: Moment, invite: tuple[str, str]) -> Change:
         Refused: removed earlier, or the group is full.
     """
     number, code = invite
-    if not leads_to(group, code, number, moment.now):
-        raise bad_invite()
+    must_lead_to(group, code, number, moment.now)
     if number in group.members:
         return Change(group=group)
     _can_come(group, moment, number)
