@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.gateways import Account, key, refused
-from wagate import testing
 from wagate.gateway import backfills
 from wagate.model.organizations import CAPABILITIES
 from wagate.testing import SandboxGateway
 
 PLACES = [("GET", ""), ("POST", "/{}:backfill"), ("GET", "/{}/backfill")]
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

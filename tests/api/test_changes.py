@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import events, exactly, invalid, key, refused, text
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 ME, ANN, BOB = "9990000001@s.whatsapp.net", "9990000002@s.whatsapp.net", "9990000003@s.whatsapp.net"
@@ -19,12 +17,6 @@ FIELDS = "waMessageId chatJid fromMe type timestamp hasMedia senderJid senderLid
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

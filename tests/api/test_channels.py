@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import Account, events, exactly, invalid, key, refused, text
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 NOWHERE = "120363999999999999@newsletter"
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

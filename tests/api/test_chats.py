@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.gateways import events, exactly, invalid, key, refused, text
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 CHAT = "id sessionId jid type unreadCount archived pinned"
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture

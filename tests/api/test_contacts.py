@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import Account, events, exactly, invalid, key, organization, refused, text
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 CONTACT = "lid source"
 NOBODY = "9993000001"
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,6 @@ ENVELOPE = "schema id event session organization timestamp payload"
 DAY = 86_400
 
 
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
-
-
 @pytest.fixture
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
     """A gateway whose clock only the test turns."""

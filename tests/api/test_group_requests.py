@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.files import JPEG, PNG
 from tests.support.gateways import Account, events, exactly, invalid, key, refused
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 NOWHERE = "120363999999999999@g.us"
@@ -22,27 +20,6 @@ LIVE: list[tuple[str, str, Any]] = [
     ("PUT", "/picture", PICTURE),
     ("DELETE", "/picture", None),
 ]
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def owner(wagate: SandboxGateway) -> Account:
-    return Account(wagate, "9990000001")
-
-
-@pytest.fixture(scope="module")
-def guest(wagate: SandboxGateway) -> Account:
-    return Account(wagate, "9990000002")
-
-
-@pytest.fixture
-def group(owner: Account, guest: Account) -> str:
-    return guest.knows(owner.made("9990000002", "9990000003"))
 
 
 def request(wagate: SandboxGateway, group: str, phone: str) -> None:

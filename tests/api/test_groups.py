@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import Account, events, exactly, invalid, key, refused
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 GROUP = "id groupJid firstSeenAt updatedAt subject ownerJid participantCount isAnnounce isLocked createdAtWa"
 MEMBER = "id sessionId groupJid lid role firstSeenAt lastSeenAt phoneNumber"
 NOWHERE = "120363999999999999@g.us"
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def owner(wagate: SandboxGateway) -> Account:
-    return Account(wagate, "9990000001")
-
-
-@pytest.fixture(scope="module")
-def guest(wagate: SandboxGateway) -> Account:
-    return Account(wagate, "9990000002")
 
 
 @pytest.fixture

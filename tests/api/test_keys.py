@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import key, organization, refused
-from wagate import testing
 from wagate.testing import SandboxGateway
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as gateway:
-        yield gateway
 
 
 def new(wagate: SandboxGateway, **body: Any) -> Any:
@@ -52,6 +44,14 @@ def test_nobody_grants_or_rotates_what_they_do_not_hold(wagate: SandboxGateway) 
     refused(wagate.ask("POST", "/keys", {"name": "k", "permissions": ["send"]}, key=weak), 403, "forbidden")
     refused(wagate.ask("POST", f"/keys/{strong['id']}:rotate", key=weak), 403, "forbidden")
     assert wagate.ask("GET", "/keys", key=weak).status == 200
+
+
+def test_a_key_that_expires_makes_none_that_outlives_it(wagate: SandboxGateway) -> None:
+    soon = wagate.running.gw.clock.now() + 3_600_000
+    mine = new(wagate, expiresAt=soon).body["secret"]
+    for until, status in ((None, 403), (soon + 1, 403), (soon, 201)):
+        body = {"name": "k", "permissions": ["read"], "expiresAt": until}
+        assert wagate.ask("POST", "/keys", body, key=mine).status == status
 
 
 def test_a_limited_key_sees_and_makes_keys_within_its_sessions_only(wagate: SandboxGateway) -> None:

@@ -22,12 +22,6 @@ LINKED = "phoneNumber waJid waLid lastConnectedAt"
 
 
 @pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
     """A gateway whose clock only the test turns."""
     with testing.gateway(tmp_path_factory.mktemp("still") / "data", clock="manual") as running:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import events, exactly, invalid, refused, text
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 RESULT = "mode status waMessageId outboxId"
@@ -18,12 +16,6 @@ POLL = {"type": "poll", "to": "9990000002", "name": "Lunch?", "options": ["yes",
 PLACE = {"type": "location", "to": "9990000002", "latitude": 52.5, "longitude": -13.25}
 CARD = {"type": "contact", "to": "9990000002", "contact": {"name": "Ann", "phone": "+999 000 0007"}}
 VCARD = "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bob B.\r\nN:B.;Bob;;;\r\nEND:VCARD\r\n"
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +87,7 @@ def settled(wagate: SandboxGateway, where: str, entry: str, *wanted: str) -> Any
         (POLL | {"selectableCount": 3}, "selectableCount"),
         (POLL | {"selectableCount": -1}, "selectableCount"),
         (POLL | {"pollEndTime": "soon"}, "pollEndTime"),
+        (POLL | {"pollEndTime": 1}, "pollEndTime"),
         (POLL | {"pollHideVotes": 1}, "pollHideVotes"),
         (POLL | {"text": "x"}, "text"),
         (PLACE | {"latitude": 90.5}, "latitude"),

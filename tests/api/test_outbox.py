@@ -18,12 +18,6 @@ VCARD = "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bob B.\r\nN:B.;Bob;;;\r\nEND:VCARD\r\n
 
 
 @pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
     """A gateway that waits a moment for WhatsApp's answer and no longer."""
     with testing.gateway(tmp_path_factory.mktemp("hasty") / "data", send_timeout=0.3) as running:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from tests.support.gateways import events, exactly, invalid, key, organization, refused, text
 from wagate import testing
 from wagate.testing import SandboxGateway
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

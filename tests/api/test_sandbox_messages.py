@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.files import JPEG, OPUS_VOICE, PNG, WEBP
 from tests.support.gateways import invalid, key, refused, text
-from wagate import testing
 from wagate.engines.sandbox.people import lid_of
 from wagate.testing import SandboxGateway
 
 ME, BEN = "9990000001", "9990000002"
 PICTURE = base64.b64encode(JPEG).decode()
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import events, exactly, invalid, refused
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 ME, BEN = "9990000001", "9990000002"
 ABSENT = "9993000001"
 NO_GROUP = "120363000000000000@g.us"
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

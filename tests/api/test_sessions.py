@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateways import events, exactly, home, invalid, key, organization, refused, text
-from wagate import testing
 from wagate.testing import SandboxGateway
 
 ALWAYS = (
     "id organizationId gatewayId status isAdminSession autoRead presenceTyping ratePerMin ratePerHour createdAt"
     " updatedAt engine hasProxy"
 )
-
-
-@pytest.fixture(scope="module")
-def wagate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as running:
-        yield running
 
 
 def status(wagate: SandboxGateway, session: str, wanted: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.parts import caller, held, opened
+from tests.support.parts import caller, opened
 from wagate.errors import (
     NoAnswer,
     NotFound,
@@ -33,16 +33,6 @@ ASK = GetInvite(group="1@g.us")
 async def gw() -> AsyncIterator[Gateway]:
     async with opened(action_timeout=0.1) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def test_another_organizations_session_performs_nothing(gw: Gateway, mine: Held) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.support.parts import WHOLE, caller, held, log, opened, within
+from tests.support.parts import WHOLE, log, within
 from tests.support.traffic import ANN, stored
 from wagate.errors import NoAnswer
 from wagate.gateway import Gateway, dispatch, messages, outbox, receipts
@@ -22,22 +20,6 @@ from wagate.model.messages import Ack, Receipt
 from wagate.model.organizations import Caller
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def test_an_album_is_stored_and_told_as_its_items(gw: Gateway, who: Caller, mine: Held) -> None:

@@ -35,16 +35,6 @@ async def gw(request: Any) -> AsyncIterator[Gateway]:
         yield gateway
 
 
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
-
-
 async def take(gw: Gateway, mine: Held, store: Any, *reports: Any) -> None:
     async def work(tx: Any) -> None:
         for report in reports:

@@ -33,16 +33,6 @@ async def gw(request: Any) -> AsyncIterator[Gateway]:
         yield gateway
 
 
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
-
-
 async def test_what_is_not_there_or_not_connected_is_refused(gw: Gateway, who: Caller, mine: Held) -> None:
     with pytest.raises(NotFound):
         await backfills.start(gw, "ses_no")

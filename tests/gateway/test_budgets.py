@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
 
-from tests.support.parts import caller, held, opened, words
+from tests.support.parts import held, words
 from wagate.errors import RateLimited
 from wagate.gateway import Gateway, dispatch, outbox
 from wagate.gateway.leases import Held
@@ -16,17 +15,6 @@ from wagate.model.messages import Ack
 from wagate.model.organizations import Caller
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
 
 
 class Sender:

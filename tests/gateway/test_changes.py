@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import caller, held, log, opened, words
+from tests.support.parts import caller, log, words
 from tests.support.traffic import ANN, BOB, GROUP, ME, by, said, send, stored, take
 from wagate.errors import BadRequest, NotFound, Refused, SessionNotConnected
 from wagate.gateway import Gateway, changes, chats, dispatch, leases, outbox
@@ -32,22 +31,6 @@ pytestmark = pytest.mark.anyio
 
 POLL = PollContent(name="Lunch?", options=["soup", "salad", "cake"], selectable_count=2)
 HEARTS = "❤"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def told(gw: Gateway, who: Caller) -> list[Any]:

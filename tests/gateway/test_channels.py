@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.support.parts import WHOLE, caller, held, opened, within, words
+from tests.support.parts import WHOLE, caller, within, words
 from wagate.errors import NotFound, SessionNotConnected
 from wagate.gateway import Gateway, channels, chats, contacts, messages, presence, sessions
 from wagate.gateway.leases import Held
@@ -21,22 +20,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 CHANNEL = "120363000000000009@newsletter"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def change(gw: Gateway, mine: Held, action: Any, **more: Any) -> Any:

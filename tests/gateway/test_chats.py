@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.both import BOTH, opened_on
-from tests.support.parts import WHOLE, caller, held, log, within, words
+from tests.support.parts import WHOLE, caller, log, within, words
 from wagate.errors import NotFound
 from wagate.gateway import Gateway, chats, contacts, events, messages
 from wagate.gateway.leases import Held
@@ -25,16 +25,6 @@ ANN = "9990000002@s.whatsapp.net"
 async def gw(request: Any) -> AsyncIterator[Gateway]:
     async with opened_on(request) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def take(gw: Gateway, mine: Held, store: Any, report: Any) -> None:

@@ -31,11 +31,6 @@ async def gw(request: Any) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
 async def mine(gw: Gateway, who: Caller) -> Held:
     """A session that knows Ann and Bob from chats, Bob and Zoë from a group, and Eve, of whom only a LID is known."""
     session = await held(gw, who)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import WHOLE, caller, held, log, opened, within, words
+from tests.support.parts import WHOLE, log, within, words
 from tests.support.traffic import ANN, ANNS_LID, BOB, GROUP, ME, by, said, send, stored, take
-from wagate.gateway import Gateway, Window, contacts, messages
+from wagate.gateway import Gateway, Window, contacts, contexts, messages
 from wagate.gateway.leases import Held
 from wagate.model.contacts import Person
 from wagate.model.contents import (
@@ -24,22 +23,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 HEARTS = "❤"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def test_a_quote_is_completed_from_the_store(gw: Gateway, who: Caller, mine: Held) -> None:
@@ -66,6 +49,16 @@ async def test_mentions_are_shown_with_what_is_known(gw: Gateway, who: Caller, m
     assert payload["mentions"] == {ANN: {"pushName": "Ann"}, "9990000004@s.whatsapp.net": {}}
     now = await stored(gw, who, mine)
     assert (now.mentions, now.mention_names) == ([ANN, "9990000004@s.whatsapp.net"], {ANN: "Ann"})
+
+
+async def test_only_so_many_people_are_looked_up_at_once(gw: Gateway, who: Caller, mine: Held) -> None:
+    await within(gw, lambda tx: contacts.seen(tx, mine, 1, Person(jid=ANN, lid=ANNS_LID, push_name="Ann")))
+    place = contexts.Place(organization_id=who.organization_id, session_id=mine.id, chat=GROUP)
+    strangers = [f"{number}@s.whatsapp.net" for number in range(contexts.MOST_PEOPLE)]
+    known = await contexts.people(gw.db, place, [*strangers[:-1], ANNS_LID])
+    assert (known[ANNS_LID].jid, known[ANNS_LID].shown) == (ANN, "Ann")
+    known = await contexts.people(gw.db, place, [*strangers, ANNS_LID])
+    assert (len(known), known[ANNS_LID].jid, known[ANNS_LID].shown) == (len(strangers) + 1, ANNS_LID, "")
 
 
 async def test_reading_a_page_costs_the_same_number_of_statements(gw: Gateway, who: Caller, mine: Held) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.support.parts import beside, caller, held, log, opened, words
+from tests.support.parts import beside, log, words
 from wagate.errors import NoAnswer, Refused
 from wagate.gateway import Gateway, dispatch, leases, messages, outbox, sessions
 from wagate.gateway.leases import Held, LeaseLost
@@ -18,22 +17,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 CHAT = "9990000002@s.whatsapp.net"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def sent(gw: Gateway, who: Caller, mine: Held, text: str = "x") -> Entry:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.parts import caller, opened, within
+from tests.support.parts import caller, within
 from wagate.errors import BadRequest, CursorExpired, NotFound
 from wagate.gateway import Gateway, events
 from wagate.gateway.events import Wish, event_id, number_of
@@ -19,17 +18,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 DAY = 86_400
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
 
 
 async def record(gw: Gateway, who: Caller, *codes: str, session: str = "s") -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import WHOLE, caller, held, opened, words
+from tests.support.parts import WHOLE, caller, words
 from tests.support.traffic import ANN, BOB, by, said, take
 from wagate.errors import NotFound, SessionNotConnected
 from wagate.gateway import Gateway, dispatch, forwards, leases, messages, outbox
@@ -20,22 +18,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 M = Pointer(chat=ANN, message_id="M")
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def test_what_is_not_kept_is_not_forwarded(gw: Gateway, who: Caller, mine: Held) -> None:

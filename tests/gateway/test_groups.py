@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.support.parts import WHOLE, caller, held, opened, within
+from tests.support.parts import WHOLE, caller, held, within
 from wagate.errors import BadRequest, NotFound, SessionNotConnected
 from wagate.gateway import Gateway, groups, sessions
 from wagate.gateway.leases import Held
@@ -19,22 +18,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 GROUP = "120363000000000001@g.us"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 def member(digit: int, role: Any = "member", **more: Any) -> Participant:

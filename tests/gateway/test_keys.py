@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.parts import caller, opened
+from tests.support.parts import caller
 from wagate.errors import Forbidden, NotFound, Unauthorized
 from wagate.gateway import Gateway, keys
 from wagate.model.organizations import Caller, CreateKey
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
 
 
 async def test_an_unknown_key_is_refused(gw: Gateway) -> None:

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.parts import beside, caller, held, log, opened, within
+from tests.support.parts import beside, held, log, within
 from wagate.gateway import Gateway, leases, sessions
 from wagate.gateway.leases import LeaseLost
 from wagate.model.organizations import Caller
 from wagate.model.sessions import CreateSession, Pairing
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
 
 
 async def test_what_is_held_is_not_taken(gw: Gateway, who: Caller) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import WHOLE, caller, held, log, opened, within, words
+from tests.support.parts import WHOLE, caller, log, within, words
 from wagate.errors import NotFound
 from wagate.gateway import Gateway, Window, chats, contacts, dispatch, events, messages, outbox, receipts
 from wagate.gateway.leases import Held
@@ -20,22 +19,6 @@ pytestmark = pytest.mark.anyio
 
 ANN, ANNS_LID = "9990000002@s.whatsapp.net", "777000000000002@lid"
 GROUP = "120363000000000001@g.us"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def take(gw: Gateway, mine: Held, report: Any) -> None:
@@ -197,4 +180,6 @@ async def test_a_receipt_proves_what_was_uncertain(gw: Gateway, who: Caller, min
     await take(gw, mine, receipt(entry.wire_id or "", "delivered"))
     assert (await outbox.get(gw, who, mine.id, entry.id)).status == "sent"
     assert await told(gw, who) == ["pending", "uncertain", "sent", "delivered"]
+    # Nothing was delivered before it was sent.
+    assert (await messages.get(gw, who, mine.id, entry.wire_id or "", chat=ANN)).timestamp == 2
     assert (await names(gw, who)).count("message.from_me") == 1

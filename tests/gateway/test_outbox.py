@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
 
-from tests.support.parts import caller, held, opened, words
+from tests.support.parts import caller, held, words
 from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected
 from wagate.gateway import Gateway, Window, dispatch, leases, outbox, sessions
 from wagate.gateway.leases import Held
@@ -20,22 +19,6 @@ pytestmark = pytest.mark.anyio
 
 CHAT = "9990000002@s.whatsapp.net"
 DAY = 86_400
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 def offer(text: str = "x", *, chat: str = CHAT, mode: Literal["sync", "async"] = "async", **more: Any) -> Offer:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.parts import caller, held, log, opened, words
+from tests.support.parts import caller, log, opened, words
 from wagate.errors import Conflict, NoAnswer, NotFound, Refused, Unavailable
 from wagate.gateway import Gateway, dispatch, outbox, outcomes
 from wagate.gateway.leases import Held
@@ -24,16 +24,6 @@ DAY = 86_400
 async def gw() -> AsyncIterator[Gateway]:
     async with opened(send_timeout=0.2) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def accepted(gw: Gateway, who: Caller, mine: Held, chat: str = "9990000002") -> Entry:
@@ -82,6 +72,33 @@ async def test_what_never_went_out_is_withdrawn_for_certain(gw: Gateway, who: Ca
     assert error.value.details["certain"] is True
     assert (await outbox.get(gw, who, mine.id, entry.id)).status == "failed"
     assert entry.id not in {e.id for e in (await dispatch.claim(gw, mine, limit=16)).entries}
+
+
+async def back_in_the_queue(gw: Gateway, who: Caller, mine: Held) -> Entry:
+    """Accepted, handed to the network, and queued again, for the line was lost before an answer came."""
+    entry = await accepted(gw, who, mine)
+    await dispatch.requeue(gw, mine, under_way=[], resend=True)
+    again = await outbox.get(gw, who, mine.id, entry.id)
+    assert again.status == "queued"
+    return again
+
+
+async def test_what_may_have_gone_out_before_it_was_queued_again_is_uncertain(
+    gw: Gateway, who: Caller, mine: Held
+) -> None:
+    entry = await back_in_the_queue(gw, who, mine)
+    with pytest.raises(NoAnswer) as error:
+        await outcomes.wait(gw, who, entry)
+    assert error.value.details["certain"] is False
+    assert (await outbox.get(gw, who, mine.id, entry.id)).status == "uncertain"
+
+
+async def test_a_cancelled_one_says_whether_it_may_have_gone_out(gw: Gateway, who: Caller, mine: Held) -> None:
+    entry = await back_in_the_queue(gw, who, mine)
+    behind = await accepted(gw, who, mine)
+    for each, certain in ((behind, True), (entry, False)):
+        cancelled = await outcomes.by_hand(gw, who, mine.id, each.id, what="cancel")
+        assert (cancelled.status, cancelled.error and cancelled.error.certain) == ("failed", certain)
 
 
 async def test_a_process_that_stops_says_so_and_the_send_stays(gw: Gateway, who: Caller, mine: Held) -> None:

@@ -12,7 +12,7 @@ import pytest
 from msgspec import UNSET
 
 from tests.support import traffic
-from tests.support.parts import START, beside, caller, held, log, opened, within
+from tests.support.parts import START, beside, held, log, within
 from tests.support.traffic import ANN, BOB, GROUP, ME, take
 from wagate.gateway import Gateway, contacts, dispatch, outbox, polls, sessions
 from wagate.gateway.leases import Held
@@ -28,22 +28,6 @@ pytestmark = pytest.mark.anyio
 END = START + 60_000
 POLL = PollContent(name="Lunch?", options=["soup", "salad", "cake"], selectable_count=2, poll_end_time=END)
 MINE = Target(message_id="M", from_me=True)
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 def said(content: Any, wire_id: str = "M", **more: Any) -> Arrived:

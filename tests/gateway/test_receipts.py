@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import caller, held, log, opened, words
+from tests.support.parts import caller, log, words
 from tests.support.traffic import ANN, BOB, GROUP, said, take
 from wagate.errors import NotFound, SessionNotConnected
 from wagate.gateway import Gateway, actions, chats, leases, receipts
@@ -19,22 +18,6 @@ from wagate.model.actions import MarkRead
 from wagate.model.organizations import Caller
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.support.both import BOTH, opened_on
-from tests.support.parts import WHOLE, caller, held, within, words
+from tests.support.parts import WHOLE, caller, within, words
 from wagate.errors import NotFound
 from wagate.gateway import Gateway, chats, contacts, messages, removals
 from wagate.gateway.leases import Held
@@ -29,16 +30,6 @@ TABLES = ("messages", "receipts", "reactions", "votes", "polls")
 async def gw(request: Any) -> AsyncIterator[Gateway]:
     async with opened_on(request) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def say(gw: Gateway, mine: Held, wire_id: str, sender: str = ANN, content: Any = None) -> None:
@@ -84,6 +75,36 @@ async def test_all_that_was_said_goes_in_pieces_and_nothing_else(gw: Gateway, wh
         await removals.delete(gw, who, mine.id, ANN)
     with pytest.raises(NotFound):
         await messages.page(gw, who, mine.id, WHOLE, chat=ANN)
+
+
+class Counting:
+    """The database, and how many transactions were asked of it."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self.writes = 0
+
+    async def write(self, work: Any) -> Any:
+        self.writes += 1
+        return await self._db.write(work)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+async def test_a_group_goes_in_smaller_pieces(gw: Gateway, who: Caller, mine: Held) -> None:
+    group = "120363000000000001@g.us"
+    for i in range(4):
+        for chat in (ANN, group):
+            one = Arrived(wire_id=f"A{i}", chat=chat, from_me=False, timestamp=10, content=words(), sender=ANN)
+            await within(gw, lambda tx, one=one: messages.arrived(tx, mine, gw.clock.now(), one))
+    writes = []
+    for chat in (ANN, group):
+        counting = Counting(gw.db)
+        await removals.delete(dataclasses.replace(gw, db=counting), who, mine.id, chat, limit=10)
+        writes.append(counting.writes)
+    assert writes == [2, 5]
+    assert (await counts(gw))[0] == 0
 
 
 async def test_a_new_message_makes_it_anew(gw: Gateway, who: Caller, mine: Held) -> None:

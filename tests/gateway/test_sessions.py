@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import WHOLE, caller, held, log, opened
+from tests.support.parts import WHOLE, caller, held, log
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Gateway, Window, leases, sessions
 from wagate.model.organizations import Caller
 from wagate.model.sessions import CreateSession, UpdateSession
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
 
 
 def limited(who: Caller, *ids: str) -> Caller:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.support.parts import caller, held, opened, within, words
+from tests.support.parts import within, words
 from tests.support.traffic import ANN, ANNS_LID, BOB, GROUP, ME, by, said, stored, take
 from wagate.gateway import Gateway, changes, contacts
 from wagate.gateway.leases import Held
@@ -20,22 +18,6 @@ from wagate.model.organizations import Caller
 pytestmark = pytest.mark.anyio
 
 HEARTS = "❤"
-
-
-@pytest.fixture
-async def gw() -> AsyncIterator[Gateway]:
-    async with opened() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def who(gw: Gateway) -> Caller:
-    return await caller(gw)
-
-
-@pytest.fixture
-async def mine(gw: Gateway, who: Caller) -> Held:
-    return await held(gw, who)
 
 
 async def test_the_author_is_who_was_named_else_who_is_stored_else_the_account(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.files import PNG
 from tests.support.parts import caller, held, log, opened, words
 from wagate.backends.records import DatabaseStore
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.errors import NoAnswer
-from wagate.gateway import dispatch, outbox, purges, sessions
+from wagate.gateway import dispatch, media, outbox, purges, sessions
 from wagate.gateway.outbox import Offer
 from wagate.workers import janitor
 
@@ -25,6 +26,26 @@ async def test_nothing_to_do_is_nothing_done() -> None:
         before = await log(gw, who)
         await janitor.once(gw, {})
         assert await log(gw, who) == before
+
+
+async def test_a_file_that_cannot_be_removed_keeps_nothing_else_from_it() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        mine = await held(gw, who)
+        file = await gw.blobs.spool()
+        await file.write(PNG)
+        upload = await media.upload(gw, who, file, mimetype=None)
+        async with gw.blobs.local(upload.id) as path:
+            assert path is not None
+        path.unlink()
+        path.mkdir()
+        await gw.clock.advance(DAY + 1)  # type: ignore[attr-defined]
+        await sessions.delete(gw, who, mine.id)
+        await janitor.once(gw, {})
+        assert await purges.due(gw) == []
+        path.rmdir()
+        await janitor.once(gw, {})
+        assert await media.expire(gw) == 0
 
 
 async def test_each_chore_is_done_when_its_time_has_come() -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from tests.support.parts import SCHEMA, beside, caller, log, over, words
-from wagate.backends.database import Database
+from wagate.backends.database import Database, Tx
 from wagate.backends.migrate import statements
 from wagate.backends.postgres import PostgresDatabase
 from wagate.backends.records import DatabaseStore
@@ -45,6 +45,10 @@ def second(gw: Gateway) -> Gateway:
     return dataclasses.replace(beside(gw, "two"), db=_Second.databases.get(id(gw.broker), gw.db))
 
 
+async def _nothing(tx: Tx) -> None:
+    """A write that changes nothing."""
+
+
 class Worker:
     """One process's worth of workers on a database that others share."""
 
@@ -65,6 +69,8 @@ class Worker:
         assert self.task is not None
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+        # What it had asked to be written is written by whoever writes, by the clock of that moment: see it done.
+        await self.gw.db.write(_nothing)
 
     async def stop(self) -> None:
         await self.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +52,9 @@ def test_a_change_of_mind_holds_from_the_next_text_on(wagate: SandboxGateway) ->
     before = len(frames(wagate))
     wagate.post(f"/sessions/{session}/messages", text("9990000002", "hi"))
     assert "presence.composing" not in frames(wagate)[before:]
+
+
+def test_a_clock_that_nobody_turns_holds_no_text_up(tmp_path: Path) -> None:
+    with testing.gateway(tmp_path / "data", clock="manual", send_timeout=2) as wagate:
+        session = wagate.linked("9990000001", presenceTyping=True)["id"]
+        assert wagate.post(f"/sessions/{session}/messages", text("9990000002", "x" * 500))["status"] == "sent"

@@ -115,6 +115,16 @@ _MEDIA: dict[Any, type[MediaContent]] = {
 }
 
 
+def must_end_later(content: Content, now: int) -> None:
+    """Refuse a new poll whose end, in epoch milliseconds, is not after `now`; a copy of an old one may go out.
+
+    Raises:
+        BadRequest: it would have ended already.
+    """
+    if isinstance(content, PollContent) and not content.forwarded and (content.poll_end_time or now + 1) <= now:
+        raise BadRequest.field("pollEndTime", "is in the past")
+
+
 def facets(content: Content) -> Facets:
     """What clients see of a canonical content."""
     context: dict[str, Any] = {

@@ -21,6 +21,9 @@ from wagate.model.messages import Reaction
 QUOTED_BYTES = 4096
 """The most that a quote shows of what it quotes, in bytes of UTF-8."""
 
+MOST_PEOPLE = 4096
+"""How many people are looked up at once: more than a page of groups mentions, and who mentions is a stranger."""
+
 _QUOTED = """
 SELECT author, sender_jid, sender_lid, body FROM messages WHERE organization_id = :organization_id
   AND session_id = :session_id AND wire_id = :wire_id AND chat_jid = :chat ORDER BY position DESC LIMIT 1
@@ -100,11 +103,14 @@ def cut(text: str, most: int = QUOTED_BYTES) -> str:
 
 
 async def people(reader: Reader, place: Place, addresses: Iterable[str]) -> dict[str, Known]:
-    """Everybody of these addresses, by the address that was asked for, in that order: at most one statement."""
+    """Everybody of these addresses, by the address that was asked for, in that order: at most one statement.
+
+    Beyond `MOST_PEOPLE` nothing is known of anybody.
+    """
     asked = list(dict.fromkeys(addresses))
     if not asked:
         return {}
-    rows = await reader.all(_PEOPLE, **place.params(), people=msgspec.json.encode(asked).decode())
+    rows = await reader.all(_PEOPLE, **place.params(), people=msgspec.json.encode(asked[:MOST_PEOPLE]).decode())
     found = {address: Known(jid=address) for address in asked}
     for jid, lid, *told in rows:
         names = {key: value for key, value in zip(("push_name", "name", "tag"), told, strict=True) if value}

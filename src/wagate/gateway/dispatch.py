@@ -32,7 +32,7 @@ from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import Entry, status_fact
 from wagate.model import Shape
 from wagate.model.contents import AlbumContent, Change, GoneContent, MessageContent
-from wagate.model.messages import Ack, SendError
+from wagate.model.messages import Ack, Receipt, SendError
 from wagate.model.organizations import Caller
 
 _HOLD = """
@@ -281,14 +281,14 @@ async def waiting(gw: Gateway) -> list[str]:
     return [row[0] for row in await gw.db.all(_WAITING, node=gw.rules.node)]
 
 
-async def prove(tx: Tx, held: Held, now: int, *, chat: str, wire_id: str) -> list[Fact]:
+async def prove(tx: Tx, held: Held, now: int, *, wire_id: str, receipt: Receipt) -> list[Fact]:
     """A receipt came for a wire id that is not stored as sent: it proves that the entry went out, an album by any of
-    its items.
+    its items; by then, so that nothing is read before it was sent.
     """
-    for row in await tx.all(_MAY_BE, **place(held), wire_id=wire_id, chat=chat, album=_ALBUM):
+    for row in await tx.all(_MAY_BE, **place(held), wire_id=wire_id, chat=receipt.chat, album=_ALBUM):
         entry = outbox.entry(row)
         if wire_id in (entry.wire_id, *contents.item_ids(entry.content)):
-            told = Ack(wire_id=entry.wire_id or wire_id, timestamp=now)
+            told = Ack(wire_id=entry.wire_id or wire_id, timestamp=receipt.timestamp)
             return (await settled(tx, held, now, entry, told)).facts
     return []
 

@@ -20,7 +20,7 @@ from msgspec import UNSET, UnsetType
 from wagate.backends.database import Row, Tx
 from wagate.errors import BadRequest, Forbidden, NotFound, StorageUnavailable, Unauthorized
 from wagate.gateway import Gateway, Window
-from wagate.model import Maybe, ids
+from wagate.model import ids
 from wagate.model.organizations import Caller, Capability, CreateKey, Key, NewKey
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -85,6 +85,7 @@ async def authenticate(gw: Gateway, secret: str) -> Caller:
         capabilities=_capabilities(permissions),
         key_id=id,
         session_ids=UNSET if session_ids is None else _session_ids(session_ids),
+        expires_at=UNSET if expires_at is None else expires_at,
     )
 
 
@@ -96,8 +97,7 @@ async def create(gw: Gateway, organization_id: str, wish: CreateKey, *, by: Call
         Forbidden: `by` may grant only what it holds.
     """
     if by is not None:
-        sessions = UNSET if wish.session_ids is None else frozenset(wish.session_ids)
-        _must_hold(by, wish.permissions, sessions)
+        _must_hold(by, wish.permissions, wish.session_ids, wish.expires_at)
         await _check(gw, organization_id, wish)
     secret = mint()
     key = NewKey(
@@ -142,8 +142,7 @@ async def rotate(gw: Gateway, caller: Caller, key_id: str) -> NewKey:
         row = await tx.one(_GET, organization_id=caller.organization_id, id=key_id)
         if row is None or not _sees(caller, key := _key(row)):
             raise NotFound("key not found")
-        limit = UNSET if isinstance(key.session_ids, UnsetType) else frozenset(key.session_ids)
-        _must_hold(caller, key.permissions, limit)
+        _must_hold(caller, key.permissions, key.session_ids or None, key.expires_at or None)
         await tx.run(
             _ROTATE, organization_id=caller.organization_id, id=key_id, prefix=secret[:8], digest=digest(secret)
         )
@@ -193,11 +192,13 @@ async def revoke_by(gw: Gateway, caller: Caller, key_id: str) -> None:
     await revoke(gw, key_id, organization_id=caller.organization_id)
 
 
-def _must_hold(by: Caller, permissions: Sequence[Capability], sessions: Maybe[frozenset[str]]) -> None:
-    within = isinstance(by.session_ids, UnsetType) or (
-        not isinstance(sessions, UnsetType) and sessions <= by.session_ids
-    )
-    if not (set(permissions) <= by.capabilities and within):
+def _must_hold(
+    by: Caller, permissions: Sequence[Capability], sessions: Sequence[str] | None, until: int | None
+) -> None:
+    """Refuse to grant more than `by` holds: what may be done, in which sessions (None: in all), until when."""
+    within = isinstance(by.session_ids, UnsetType) or (sessions is not None and by.session_ids.issuperset(sessions))
+    in_time = isinstance(by.expires_at, UnsetType) or (until is not None and until <= by.expires_at)
+    if not (set(permissions) <= by.capabilities and within and in_time):
         raise Forbidden("a key may grant only what it holds")
 
 

@@ -146,6 +146,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
 
     Raises:
         NotFound: not the caller's session.
+        BadRequest: a poll that would have ended already.
         Conflict: the key is bound to another body.
         SessionNotConnected: the session is not working (an async send also takes a linked one that is starting).
         UnsupportedByEngine: the session's engine does not send this content.
@@ -160,11 +161,12 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             known = await _known(tx, gw, caller, offer)
             if known is not None:
                 return known
+        now = gw.clock.now()
+        contents.must_end_later(offer.content, now)
         facts = gw.rules.engine(session.engine)
         _must_be_able(session, offer.mode)
         if contents.kind(offer.content) not in facts.contents:
             raise UnsupportedByEngine
-        now = gw.clock.now()
         budgeted = offer.mode == "sync" and budgets.limited(session)
         if budgeted:
             await _within_budget(tx, session, now)

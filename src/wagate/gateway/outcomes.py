@@ -53,6 +53,7 @@ SELECT {outbox.COLUMNS}, organization_id FROM outbox WHERE status = 'uncertain' 
   AND EXISTS (SELECT 1 FROM sessions WHERE sessions.organization_id = outbox.organization_id
     AND sessions.id = outbox.session_id) LIMIT :limit
 """
+_DISPATCHED = "SELECT dispatched_at FROM outbox WHERE organization_id = :organization_id AND id = :id"
 _HELD = f"""
 SELECT {leases.HELD} FROM sessions
 WHERE organization_id = :organization_id AND id = :session_id {{for_update}}
@@ -119,7 +120,8 @@ async def by_hand(
             await tx.run(_RETRY, organization_id=caller.organization_id, id=outbox_id)
             await tx.run(NEXT, **place(held), chat=entry.chat)
             return
-        outcome = NoAnswer("cancelled", certain=True) if what == "cancel" else NoAnswer("dismissed")
+        unsent = await _never_went_out(tx, caller.organization_id, entry)
+        outcome = NoAnswer("cancelled", certain=unsent) if what == "cancel" else NoAnswer("dismissed")
         done = await settled(tx, held, now, entry, Decided(outcome))
         await events.record(tx, now, caller.organization_id, session_id=session_id, facts=done.facts)
 
@@ -139,7 +141,8 @@ async def abandon(gw: Gateway, held: Held) -> None:
         now = gw.clock.now()
         for row in await tx.all(_OPEN, **place(held)):
             entry = outbox.entry(row)
-            error = NoAnswer("the session was linked anew", certain=entry.status == "queued")
+            unsent = await _never_went_out(tx, held.organization_id, entry)
+            error = NoAnswer("the session was linked anew", certain=unsent)
             done = await settled(tx, held, now, entry, Decided(error))
             await events.record(tx, now, held.organization_id, session_id=held.id, facts=done.facts)
 
@@ -195,7 +198,7 @@ async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
         if present.status not in ("queued", "pending"):
             return
         # Withdrawn for certain when it never went out.
-        certain = present.status == "queued"
+        certain = await _never_went_out(tx, caller.organization_id, present)
         if certain:
             error = msgspec.json.encode(SendError(code="no_answer", certain=True)).decode()
             withdrawn = {"organization_id": caller.organization_id, "id": entry.id}
@@ -214,6 +217,14 @@ async def _give_up(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
     gw.broker.publish(f"outbox.{entry.session_id}")
     now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
     return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
+
+
+async def _never_went_out(tx: Tx, organization_id: str, entry: Entry) -> bool:
+    """Whether the network certainly never had it: what a lost line or a crash left unanswered is queued again, too."""
+    if entry.status != "queued":
+        return False
+    row = await tx.one(_DISPATCHED, organization_id=organization_id, id=entry.id)
+    return row is not None and row[0] is None
 
 
 async def _held(tx: Tx, organization_id: str, session_id: str) -> Held:

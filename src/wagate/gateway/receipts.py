@@ -56,7 +56,7 @@ async def came(tx: Tx, held: Held, now: int, receipt: Receipt) -> list[Fact]:
         where = {"chat": receipt.chat, "wire_id": wire_id}
         advanced = await messages.advance(tx, held, **where, status=receipt.status)
         if not advanced and not await messages.is_sent(tx, held, **where):
-            facts += await dispatch.prove(tx, held, now, **where)
+            facts += await dispatch.prove(tx, held, now, wire_id=wire_id, receipt=receipt)
             advanced = await messages.advance(tx, held, **where, status=receipt.status)
             if not advanced:
                 continue

@@ -11,6 +11,7 @@ import msgspec
 
 from wagate.backends.database import Row, Tx
 from wagate.gateway import Gateway, chats, contacts, sessions
+from wagate.model import jid as jids
 from wagate.model.organizations import Caller
 
 _HERE = "organization_id = :organization_id AND session_id = :session_id AND chat_jid = :chat"
@@ -61,6 +62,8 @@ async def delete(gw: Gateway, caller: Caller, session_id: str, jid: str, *, limi
     """
     chat = await chats.get(gw, caller, session_id, jid)
     here = {"organization_id": caller.organization_id, "session_id": session_id, "chat": chat.jid}
+    # A message of a group has a receipt of each member, up to a thousand: fewer of them are as much work.
+    limit = max(1, limit // 10) if jids.is_group(chat.jid) else limit
     last = await gw.db.one(_LAST, **here) or (0,)
     while await gw.db.write(lambda tx: _piece(tx, here, gw.clock.now(), last=last[0], limit=limit)):
         pass

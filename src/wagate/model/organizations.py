@@ -63,3 +63,4 @@ class Caller(Shape, frozen=True, kw_only=True):
     key_id: Maybe[str] = UNSET
     user_id: Maybe[str] = UNSET
     session_ids: Maybe[frozenset[str]] = UNSET
+    expires_at: Maybe[Millis] = UNSET

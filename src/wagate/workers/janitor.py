@@ -6,7 +6,8 @@ Holds no rule: it calls each noun's own function until that has nothing left to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -87,13 +88,26 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
         media.expire,
     )
     for chore in chores:
-        while await chore(gw):
-            pass
+        with _alone(chore.__module__):
+            while await chore(gw):
+                pass
     for purge in await purges.due(gw):
-        if not await _forgotten(gw, engines.get(purge.engine), purge):
-            continue
-        while await purges.continue_with(gw, purge):
-            pass
+        with _alone(purge.session_id):
+            if not await _forgotten(gw, engines.get(purge.engine), purge):
+                continue
+            while await purges.continue_with(gw, purge):
+                pass
+
+
+@contextlib.contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """A file or a row that cannot be cleaned up keeps nothing else from it; a disk that cannot be written does."""
+    try:
+        yield
+    except WagateError:
+        raise
+    except Exception:
+        log.exception("cleaning up failed", what=what)
 
 
 async def _forgotten(gw: Gateway, engine: base.Engine | None, purge: purges.Purge) -> bool:

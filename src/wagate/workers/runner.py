@@ -255,8 +255,8 @@ class Runner:
         """
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
         try:
+            await type_first(self._gw, self.held, self._line, entry)
             async with asyncio.timeout(self._gw.rules.send_timeout):
-                await type_first(self._gw, self.held, self._line, entry)
                 return await self._line.send(outgoing)
         except TimeoutError:
             return NoAnswer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from wagate.engines import base
@@ -24,11 +25,12 @@ def seconds(text: str) -> float:
 async def type_first(gw: Gateway, held: Held, line: base.Connection, entry: Entry) -> None:
     """Show "typing" for a while, for a text of a session that wants it; nothing for anything else.
 
-    Never keeps a text from going out: what the engine cannot show is not shown.
+    Never keeps a text from going out: what the engine cannot show is not shown, a caller's wait is not used up, and a
+    clock that is turned by hand holds nobody up.
     """
     content = entry.content
     if not isinstance(content, TextContent) or not await presence.types(gw, held):
         return
     with contextlib.suppress(WagateError, base.ConnectionLost):
         await line.perform(SetChatPresence(chat=entry.chat, state="composing"))
-        await gw.clock.sleep(seconds(content.text))
+        await asyncio.sleep(min(seconds(content.text), gw.rules.send_timeout / 2))

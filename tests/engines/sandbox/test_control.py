@@ -6,7 +6,7 @@ import pytest
 from msgspec import UNSET
 
 from tests.support.engines import Sandbox, jid, settle, text, until
-from wagate.engines.base import Arrived, PeopleSeen, Receipt
+from wagate.engines.base import Arrived, ChatMarked, PeopleSeen, Receipt
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import BadRequest, NotAMember, NotFound, NotGroupAdmin, Refused
 from wagate.model.groups import GroupSeen, MembersChanged
@@ -117,6 +117,15 @@ async def test_people_come_and_go(world: Sandbox) -> None:
     await world.move(group, CAT, "demote")
     await world.move(group, ANN, "leave")
     assert await world.roles(group) == {BEN: "admin", CAT: "member", OFF: "member"}
+
+
+async def test_what_is_read_on_the_phone_is_read_in_its_sessions(world: Sandbox) -> None:
+    _, sink = await world.linked("s1", ANN)
+    group = (await world.group(BEN, [jid(ANN)])).group_jid
+    for sender, to in ((BEN, jid(ANN)), (lid_of(CAT), jid(ANN)), (BEN, group)):
+        await world.acknowledge(ANN, await world.say(sender, to))
+    await until(lambda: len(sink.of(ChatMarked)) == 3)
+    assert sink.of(ChatMarked) == [ChatMarked(chat=chat, read=True) for chat in (jid(BEN), lid_of(CAT), group)]
 
 
 async def test_who_was_taken_out_is_told_in_the_same_words_as_who_left(world: Sandbox) -> None:

@@ -13,10 +13,11 @@ from wagate.engines.sandbox import calls, groups, linking, membership, people, r
 from wagate.engines.sandbox.acceptance import Draft
 from wagate.engines.sandbox.carrying import Carrier
 from wagate.engines.sandbox.changes import CHANGES
-from wagate.engines.sandbox.frames import Changes, Status
+from wagate.engines.sandbox.frames import Changes, Sent, Status
 from wagate.engines.sandbox.groups import Group
 from wagate.engines.sandbox.network import Keys, Network
 from wagate.engines.sandbox.people import jid_of, number_of, person_of
+from wagate.engines.sandbox.seeing import seen_by
 from wagate.errors import BadRequest, NotFound, Refused
 from wagate.model.actions import Action
 from wagate.model.contents import Change, EditContent, ReactionContent, RevokeContent, Target, VoteContent
@@ -105,7 +106,16 @@ async def _acknowledge(carrier: Carrier, action: Acknowledge) -> None:
         # Whoever reads it shows that it went out, even where the acknowledgement was lost.
         sent.silent = False
     status: Status = "read" if action.what == "read" else "played"
-    await carrier.receipts.progress([(sent, reader, status) for sent in found], {})
+    changes: Changes = {}
+    keys = _show_read(carrier.network, reader, found, changes) if action.what == "read" else {}
+    await carrier.receipts.progress([(sent, reader, status) for sent in found], changes)
+    carrier.network.wake(keys)
+
+
+def _show_read(network: Network, reader: str, found: list[Sent], changes: Changes) -> Keys:
+    """Who reads on the phone has read the chat in their sessions, too."""
+    chats = dict.fromkeys(seen_by(network, sent, reader).chat for sent in found)
+    return network.keep_for(reader, [ChatMarked(chat=each, read=True) for each in chats], changes)
 
 
 async def _make_group(carrier: Carrier, action: MakeGroup) -> MadeGroup:
