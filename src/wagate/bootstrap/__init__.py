@@ -37,6 +37,7 @@ from wagate.api.operations import Operation
 from wagate.backends.address import sqlite_path
 from wagate.backends.blobs import DiskBlobs
 from wagate.backends.broker import LocalBroker
+from wagate.backends.doors import Late, Opened
 from wagate.backends.guard import Guard
 from wagate.backends.records import DatabaseStore
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
@@ -181,13 +182,17 @@ async def _foundation(
     blobs = DiskBlobs(settings.blobs_folder)
     stack.push_async_callback(blobs.close)
     await blobs.sweep_spool()
-    # Loaded only where it is used: the client costs every short command 0.4 s.
-    from wagate.backends.http import CustomerDoor
-
-    door = CustomerDoor(Guard.parse(settings.allowed_networks))
+    guard = Guard.parse(settings.allowed_networks)
+    door = Late(lambda: _customer_door(guard))
     stack.push_async_callback(door.close)
     gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door)
     return gw, secret(settings)
+
+
+def _customer_door(guard: Guard) -> Opened:
+    from wagate.backends.http import CustomerDoor
+
+    return CustomerDoor(guard)
 
 
 def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
