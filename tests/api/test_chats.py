@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.gateways import events, exactly, invalid, key, refused, text
+from wagate.engines.sandbox.people import lid_of
 from wagate.testing import SandboxGateway
 
 CHAT = "id sessionId jid type unreadCount archived pinned"
@@ -183,12 +184,24 @@ def test_a_deleted_chat_is_gone_until_somebody_writes(wagate: SandboxGateway, he
     assert wagate.get(where)["unreadCount"] == 1
 
 
+def test_who_asks_whether_a_number_is_there_learns_whose_lid_it_is(wagate: SandboxGateway, here: str) -> None:
+    lid = lid_of("9990000067")
+    first = say(wagate, here, lid)
+    assert wagate.get(f"{here}/messages/{first}")["chatJid"] == lid
+    known = wagate.get(f"{here}/contacts/check?phone=9990000067")
+    assert wagate.get(f"{here}/messages/{first}")["chatJid"] == known["jid"]
+    assert wagate.get(f"{here}/chats/{lid}")["aliases"] == [lid]
+
+
 def test_who_wrote_by_lid_is_one_chat_when_the_number_is_learnt(wagate: SandboxGateway, here: str) -> None:
-    known = wagate.get(f"{here}/contacts/check?phone=9990000068")
+    known = {"jid": "9990000068@s.whatsapp.net", "lid": lid_of("9990000068")}
     first = say(wagate, here, known["lid"])
     assert wagate.get(f"{here}/messages/{first}")["chatJid"] == known["lid"]
     refused(wagate.ask("GET", f"{here}/chats/9990000068"), 404, "not_found")
     second = say(wagate, here, "9990000068")
+    assert wagate.get(f"{here}/contacts/check?phone=9990000068") == {
+        "query": "9990000068", "isOnWhatsApp": True, **known,
+    }  # fmt: skip
     for cid in (known["lid"], "9990000068"):
         chat = wagate.get(f"{here}/chats/{cid}")
         assert (chat["jid"], chat["unreadCount"], chat["aliases"]) == (known["jid"], 2, [known["lid"]])

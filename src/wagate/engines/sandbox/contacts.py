@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from wagate.engines.base import PeopleSeen
 from wagate.engines.sandbox import membership
 from wagate.engines.sandbox.carrying import Carrier
 from wagate.engines.sandbox.frames import Changes
-from wagate.engines.sandbox.network import Device, Keys, Network
+from wagate.engines.sandbox.network import Device, Keys, Network, encode_report
 from wagate.engines.sandbox.people import jid_of, lid_of, number_of
 from wagate.errors import NotFound, Refused
 from wagate.model.actions import CheckContact, GetAbout, GetPicture, SetBlocked
-from wagate.model.contacts import About, ContactCheck, Picture
+from wagate.model.contacts import About, ContactCheck, Person, Picture
 from wagate.model.jid import is_group, is_sandbox_number
 
 
 async def check(carrier: Carrier, me: Device, action: CheckContact) -> tuple[ContactCheck, Keys]:
-    """Whether a number is on WhatsApp, and its addresses."""
-    number = action.phone
-    if not is_sandbox_number(number) or not carrier.network.exists(number):
+    """Whether a number is on WhatsApp, and its addresses: who asks learns that the two are one person's."""
+    network, number = carrier.network, action.phone
+    if not is_sandbox_number(number) or not network.exists(number):
         return ContactCheck(query=number, is_on_whatsapp=False), {}
-    return ContactCheck(query=number, is_on_whatsapp=True, jid=jid_of(number), lid=lid_of(number)), {}
+    both = Person(jid=jid_of(number), lid=lid_of(number))
+    changes: Changes = {}
+    key = network.keep(me.session, encode_report(PeopleSeen(people=[both])), changes)
+    await network.commit(changes)
+    network.wake([me.session])
+    return ContactCheck(query=number, is_on_whatsapp=True, jid=both.jid, lid=both.lid), {me.session: key}
 
 
 async def about(carrier: Carrier, me: Device, action: GetAbout) -> tuple[About, Keys]:
