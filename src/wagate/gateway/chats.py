@@ -106,7 +106,11 @@ async def get(gw: Gateway, caller: Caller, session_id: str, jid: str) -> Chat:
         NotFound: the session has no such chat.
     """
     await sessions.require(gw.db, caller, session_id)
-    return await find(gw.db, caller.organization_id, session_id, jid)
+    try:
+        return await find(gw.db, caller.organization_id, session_id, jid)
+    except NotFound:
+        # The two halves of a person may have been joined between its reads; that happens once.
+        return await find(gw.db, caller.organization_id, session_id, jid)
 
 
 async def find(reader: Reader, organization_id: str, session_id: str, jid: str, *, lock: bool = False) -> Chat:

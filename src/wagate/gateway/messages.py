@@ -171,8 +171,12 @@ async def get(gw: Gateway, caller: Caller, session_id: str, wire_id: str, *, cha
     """
     await sessions.require(gw.db, caller, session_id)
     here = {"organization_id": caller.organization_id, "session_id": session_id}
-    where = "" if chat is None else await contacts.resolve(gw.db, caller.organization_id, session_id, chat)
-    row = await gw.db.one(_GET, **here, wire_id=wire_id, chat=where)
+    # Twice: the two halves of a person may be joined between the reads.
+    for _ in range(1 if chat is None else 2):
+        where = "" if chat is None else await contacts.resolve(gw.db, caller.organization_id, session_id, chat)
+        row = await gw.db.one(_GET, **here, wire_id=wire_id, chat=where)
+        if row is not None:
+            break
     if row is None:
         raise NotFound("message not found")
     (found,) = await _seen(gw, Place(**here, chat=row[3]), [row])
@@ -187,12 +191,21 @@ async def page(
     Raises:
         NotFound: the session has no such chat.
     """
-    known = await chats.get(gw, caller, session_id, chat)
-    place = Place(organization_id=caller.organization_id, session_id=session_id, chat=known.jid)
+    place = await _chat_of(gw, caller, session_id, chat)
     timestamp, position = window.after or (2**62, 2**62)
-    rows = await gw.db.all(_PAGE, **place.params(), timestamp=timestamp, position=position, limit=window.limit + 1)
+    here = {"timestamp": timestamp, "position": position, "limit": window.limit + 1}
+    rows = await gw.db.all(_PAGE, **place.params(), **here)
+    if not rows and (moved := await _chat_of(gw, caller, session_id, chat)) != place:
+        # The chat was joined with its person's other half between the reads.
+        place = moved
+        rows = await gw.db.all(_PAGE, **place.params(), **here)
     following = [rows[window.limit - 1][6], rows[window.limit - 1][17]] if len(rows) > window.limit else None
     return await _seen(gw, place, rows[: window.limit]), following
+
+
+async def _chat_of(gw: Gateway, caller: Caller, session_id: str, chat: str) -> Place:
+    known = await chats.get(gw, caller, session_id, chat)
+    return Place(organization_id=caller.organization_id, session_id=session_id, chat=known.jid)
 
 
 async def _seen(gw: Gateway, place: Place, rows: Sequence[Row]) -> list[Message]:
