@@ -371,6 +371,24 @@ events = Table(
     sqlite_with_rowid=False,
 )
 
+tickets = Table(
+    "tickets",
+    metadata,
+    # A realtime connection's credential: its SHA-256, and the key's as it was then. Redeemed by being removed.
+    _text("digest", key=True),
+    _text("organization_id"),
+    _text("key_id", null=True),
+    _text("key_digest", null=True),
+    _text("user_id", null=True),
+    _text("scope"),
+    _text("session_id", null=True),
+    # Names as JSON; null: all.
+    _text("events", null=True),
+    _text("since", null=True),
+    _int("expires_at"),
+    Index("tickets_by_end", "expires_at"),
+)
+
 purges = Table(
     "purges",
     metadata,
