@@ -27,6 +27,7 @@ from wagate.api import (
     groups,
     media,
     messages,
+    realtime,
     sandbox,
     sessions,
 )
@@ -89,6 +90,7 @@ OPERATIONS: list[Operation] = [
     *key_operations.OPERATIONS,
     *admin.OPERATIONS,
     *events.OPERATIONS,
+    *realtime.OPERATIONS,
     *sandbox.OPERATIONS,
 ]
 """Every operation that this version has."""

@@ -192,7 +192,9 @@ async def of(gw: Gateway, organization_id: str) -> list[Key]:
 
 
 async def revoke(gw: Gateway, key_id: str, *, organization_id: str | None = None) -> None:
-    """Remove a key; the next request with it fails, its open connections are closed within a second. None: whichever organization's (the operator's command).
+    """Remove a key; the next request with it fails, its open connections are closed within a second.
+
+    `organization_id` None: whichever organization's (the operator's command).
 
     Raises:
         NotFound: no such key.

@@ -138,4 +138,3 @@ async def expire(gw: Gateway) -> int:
         return await tx.run(_EXPIRE, now=gw.clock.now())
 
     return await gw.db.write(work)
-
