@@ -1,26 +1,33 @@
-"""WebSockets on real sockets: who gets in, what they see and in which order, and how it ends."""
+"""WebSockets on real sockets: what is seen and in which order, and how it ends."""
 
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlsplit
 
-import msgspec
 import pytest
-from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.support.gateways import events, exactly, home, key, organization, refused
-from tests.support.readers import PATIENCE, closed, cut, frames, record, ticket, watching
+from tests.support.gateways import events, exactly, home, key
+from tests.support.readers import (
+    PATIENCE,
+    Owner,
+    closed,
+    codes,
+    cut,
+    frames,
+    place,
+    record,
+    ticket,
+    watching,
+)
 from wagate import testing
 from wagate.gateway import events as log
-from wagate.gateway import keys, tickets
+from wagate.gateway import tickets
 from wagate.model.organizations import CAPABILITIES, Caller
 from wagate.model.realtime import AskTicket
 from wagate.testing import SandboxGateway
@@ -42,186 +49,9 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
         yield running
 
 
-class Owner:
-    """An organization of its own, whose log the test writes."""
-
-    def __init__(self, wagate: SandboxGateway) -> None:
-        self.wagate = wagate
-        self.id = organization(wagate)
-        self.key = key(wagate, owner=self.id)
-
-    def record(self, *codes: str, **more: str) -> None:
-        self.wagate.run(record(self.wagate.running.gw, self.id, *codes, **more))
-
-    def session(self) -> str:
-        made: str = self.wagate.ask("POST", "/sessions", {}, key=self.key).body["id"]
-        return made
-
-    def log(self) -> list[Any]:
-        return events(self.wagate, key=self.key)
-
-    def watching(self, **wish: Any) -> Any:
-        return watching(self.wagate, self.key, **wish)
-
-
 @pytest.fixture
 def owner(wagate: SandboxGateway) -> Owner:
     return Owner(wagate)
-
-
-def codes(found: list[Any]) -> list[str]:
-    return [each["payload"]["code"] for each in found]
-
-
-def turned_away(url: str, **more: Any) -> tuple[int, Any]:
-    with pytest.raises(InvalidStatus) as refusal, connect(url, open_timeout=PATIENCE, **more):
-        pass
-    answer = refusal.value.response
-    assert answer.headers["x-request-id"]
-    assert answer.headers["content-type"] == "application/json"
-    return answer.status_code, msgspec.json.decode(answer.body or b"{}")["error"]["code"]
-
-
-def opens(url: str, **more: Any) -> None:
-    with connect(url, open_timeout=PATIENCE, **more) as line:
-        frames(line, 1)
-
-
-def place(wagate: SandboxGateway, query: str = "", path: str = "/api/v1/realtime") -> str:
-    return wagate.url.replace("http", "ws") + path + query
-
-
-# Refused
-
-
-@pytest.mark.parametrize(
-    "query", ["", "?ticket=", "?ticket=rt_short", "?ticket=rt_" + "0" * 43, "?token=x", "?ticket=%00"]
-)
-def test_a_bad_ticket_is_401_before_the_upgrade(wagate: SandboxGateway, query: str) -> None:
-    assert turned_away(place(wagate, query)) == (401, "unauthorized")
-
-
-def test_a_ticket_works_once(owner: Owner) -> None:
-    url = ticket(owner.wagate, owner.key)
-    with connect(url):
-        assert turned_away(url) == (401, "unauthorized")
-    assert turned_away(url) == (401, "unauthorized")
-
-
-def test_of_many_who_come_with_one_ticket_one_gets_in(owner: Owner) -> None:
-    url = ticket(owner.wagate, owner.key)
-    inside: list[int] = []
-
-    def come() -> None:
-        try:
-            with connect(url) as line:
-                frames(line, 1)
-                inside.append(101)
-        except InvalidStatus as refusal:
-            inside.append(refusal.response.status_code)
-
-    crowd = [threading.Thread(target=come) for _ in range(8)]
-    for each in crowd:
-        each.start()
-    for each in crowd:
-        each.join(PATIENCE)
-    assert sorted(inside) == [101] + [401] * 7
-
-
-def test_a_ticket_is_worth_no_more_than_its_key(wagate: SandboxGateway, owner: Owner) -> None:
-    gw = wagate.running.gw
-    for spoil in ("revoke", "rotate"):
-        made = wagate.ask("POST", "/keys", {"name": spoil, "permissions": ["events"]}, key=owner.key).body
-        url = ticket(wagate, made["secret"])
-        if spoil == "revoke":
-            wagate.run(keys.revoke(gw, made["id"]))
-        else:
-            wagate.ask("POST", f"/keys/{made['id']}:rotate", key=owner.key)
-        assert turned_away(url) == (401, "unauthorized")
-
-
-def test_a_ticket_is_good_for_30_seconds(still: SandboxGateway) -> None:
-    answer = still.post("/realtime/ticket")
-    exactly(answer, "ticket expiresInSeconds url")
-    assert answer["expiresInSeconds"] == 30
-    assert answer["ticket"].startswith("rt_")
-    early, late = ticket(still), ticket(still)
-    still.advance(29)
-    opens(early)
-    still.advance(1)
-    assert turned_away(late) == (401, "unauthorized")
-    still.run(tickets.expire(still.running.gw))
-    assert still.run(still.running.gw.db.all("SELECT digest FROM tickets")) == []
-
-
-def test_the_ticket_itself_is_stored_nowhere(owner: Owner) -> None:
-    secret = owner.wagate.ask("POST", "/realtime/ticket", key=owner.key).body["ticket"]
-    rows = owner.wagate.run(owner.wagate.running.gw.db.all("SELECT * FROM tickets"))
-    assert rows
-    assert secret not in str(rows)
-
-
-@pytest.mark.parametrize(
-    "wish",
-    [
-        {"scope": "everything"},
-        {"scope": "session"},
-        {"scope": "session", "session": ""},
-        {"since": "evt_nothing"},
-        {"since": 7},
-        {"events": "message"},
-        {"events": [7]},
-    ],
-)
-def test_a_wish_without_sense_is_400(owner: Owner, wish: Any) -> None:
-    refused(owner.wagate.ask("POST", "/realtime/ticket", wish, key=owner.key), 400, "validation_error")
-
-
-def test_a_session_that_is_not_the_callers_is_404_and_counts_only_in_its_scope(
-    wagate: SandboxGateway, owner: Owner
-) -> None:
-    foreign, mine, other = Owner(wagate).session(), owner.session(), owner.session()
-    limited = key(wagate, owner=owner.id, sessions=[mine])
-    for session, who in ((foreign, owner.key), ("ses_nobody", owner.key), (other, limited)):
-        wish = {"scope": "session", "session": session}
-        refused(wagate.ask("POST", "/realtime/ticket", wish, key=who), 404, "not_found")
-        assert wagate.ask("POST", "/realtime/ticket", {"session": session}, key=who).status == 200
-    assert wagate.ask("POST", "/realtime/ticket", {"scope": "session", "session": mine}, key=limited).status == 200
-
-
-def test_the_firehose_is_not_for_keys(owner: Owner) -> None:
-    refused(owner.wagate.ask("POST", "/realtime/ticket", {"scope": "firehose"}, key=owner.key), 403, "forbidden")
-
-
-def test_only_known_origins_get_in(owner: Owner) -> None:
-    url = ticket(owner.wagate, owner.key)
-    assert turned_away(url, origin="https://evil.example.com") == (403, "forbidden")
-    # The page's own attempt comes after: a refused origin has used nothing up.
-    opens(url, origin=PAGE)
-
-
-def test_another_path_is_404_and_a_plain_request_is_told(wagate: SandboxGateway, owner: Owner) -> None:
-    assert turned_away(place(wagate, path="/api/v1/nothing")) == (404, "not_found")
-    refused(wagate.ask("GET", "/realtime"), 401, "unauthorized")
-    secret = wagate.ask("POST", "/realtime/ticket", key=owner.key).body["ticket"]
-    refused(wagate.ask("GET", f"/realtime?ticket={secret}"), 400, "validation_error")
-    opens(place(wagate, f"?ticket={secret}"))
-
-
-def test_a_broken_handshake_is_400_in_the_usual_body(wagate: SandboxGateway) -> None:
-    where = urlsplit(wagate.url)
-    for broken in (b"", b"sec-websocket-key: short\r\nsec-websocket-version: 13\r\n", b"x: " + b"x" * 20_000 + b"\r\n"):
-        with socket.create_connection((where.hostname or "", where.port or 0), timeout=PATIENCE) as line:
-            line.sendall(
-                b"GET /api/v1/realtime HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-                + broken
-                + b"\r\n"
-            )
-            said = b""
-            while piece := line.recv(65536):
-                said += piece
-        assert said.startswith(b"HTTP/1.1 400 ")
-        assert b'"validation_error"' in said
 
 
 # Seen
@@ -385,26 +215,6 @@ def test_the_firehose_shows_every_organization(wagate: SandboxGateway, owner: Ow
         wagate.run(tickets.issue(gw, who, AskTicket(scope="firehose", since=owner.log()[0]["id"])))
 
 
-# Said by clients
-
-
-def test_what_clients_say_is_ignored_and_pings_are_answered(owner: Owner) -> None:
-    with owner.watching() as line:
-        for _ in range(100):
-            line.send("hello")
-            line.send(b"bytes")
-        assert line.ping().wait(PATIENCE)
-        owner.record("1")
-        assert codes(frames(line, 1)) == ["1"]
-
-
-def test_a_long_message_ends_the_connection(owner: Owner) -> None:
-    with owner.watching() as line:
-        line.send("x" * 5000)
-        assert closed(line) == (1009, [])
-    owner.wagate.until(lambda: owner.id not in owner.wagate.running.gw.feeds)
-
-
 # Ended
 
 
@@ -455,54 +265,6 @@ def test_a_rotated_and_an_expired_key_end_their_connections(still: SandboxGatewa
     with watching(still, short) as line:
         still.advance(11)
         assert closed(line)[0] == 4401
-
-
-def test_who_does_not_read_is_closed_with_4408_holds_little_and_can_resume(owner: Owner) -> None:
-    owner.record("first")
-    since = owner.log()[0]["id"]
-    big = "x" * 20_000
-    url = ticket(owner.wagate, owner.key)
-    # The client's own library would read ahead.
-    place = urlsplit(url)
-    with socket.socket() as line, owner.watching() as quick:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.settimeout(PATIENCE)
-        line.connect((place.hostname, place.port))
-        line.sendall(
-            f"GET {place.path}?{place.query} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-            "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-        )
-        owner.wagate.until(lambda: len(owner.wagate.running.gw.feeds[owner.id].readers) == 2)
-        for _ in range(60):
-            owner.record(*[big] * 20)
-            frames(quick, 20)
-        owner.wagate.until(lambda: len(owner.wagate.running.gw.feeds[owner.id].readers) == 1)
-        said = b""
-        while piece := line.recv(1 << 20):
-            said += piece
-    assert len(said) < 5_000_000
-    assert said.endswith(b"\x88\x02" + (4408).to_bytes(2, "big"))
-    assert b'"event":"error"' in said[-200:]
-    with owner.watching(since=since) as line:
-        assert len(frames(line, 1200)) == 1200
-
-
-def test_who_reads_slowly_but_keeps_up_loses_nothing(owner: Owner) -> None:
-    big = "y" * 20_000
-    with owner.watching() as line:
-        for _ in range(9):
-            owner.record(*[big] * 100)
-        assert frames(line, 900) == owner.log()
-
-
-def test_who_goes_away_is_forgotten(owner: Owner) -> None:
-    running = owner.wagate.running
-    with owner.watching(), owner.watching():
-        assert len(running.gw.feeds[owner.id].readers) == 2
-        with owner.watching() as line:
-            cut(line)
-        owner.wagate.until(lambda: len(running.gw.feeds[owner.id].readers) == 2)
-    owner.wagate.until(lambda: owner.id not in running.gw.feeds)
 
 
 def test_when_the_gateway_stops_connections_end_with_1001(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
-from tests.support.gateways import events, home, invalid, key, organization, refused
-from tests.support.readers import Stream, record
+from tests.support.gateways import events, home, invalid, key, refused
+from tests.support.readers import Owner, Stream, record
 from wagate import testing
 from wagate.gateway import events as log
 from wagate.testing import SandboxGateway
@@ -30,24 +29,6 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
     """A gateway whose clock only the test turns."""
     with testing.gateway(tmp_path_factory.mktemp("still") / "data", clock="manual") as running:
         yield running
-
-
-class Owner:
-    """An organization of its own, whose log the test writes."""
-
-    def __init__(self, wagate: SandboxGateway) -> None:
-        self.wagate = wagate
-        self.id = organization(wagate)
-        self.key = key(wagate, owner=self.id)
-
-    def record(self, *codes: str, **more: str) -> None:
-        self.wagate.run(record(self.wagate.running.gw, self.id, *codes, **more))
-
-    def log(self) -> list[Any]:
-        return events(self.wagate, key=self.key)
-
-    def stream(self, query: str = "", since: str | None = None) -> Stream:
-        return Stream(self.wagate, self.key, query, since)
 
 
 @pytest.fixture

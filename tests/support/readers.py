@@ -12,9 +12,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from websockets.exceptions import ConnectionClosed
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.gateways import events as log_of
+from tests.support.gateways import key as new_key
+from tests.support.gateways import organization
 from wagate.gateway import Gateway, events
 from wagate.model.events import AuthQr
 from wagate.testing import SandboxGateway
@@ -116,3 +120,50 @@ class Stream:
                 assert (block["id"], block["event"]) == (event["id"], event["event"])
                 found.append(event)
         return found
+
+
+class Owner:
+    """An organization of its own, whose log the test writes."""
+
+    def __init__(self, wagate: SandboxGateway) -> None:
+        self.wagate = wagate
+        self.id = organization(wagate)
+        self.key = new_key(wagate, owner=self.id)
+
+    def record(self, *codes: str, **more: str) -> None:
+        self.wagate.run(record(self.wagate.running.gw, self.id, *codes, **more))
+
+    def session(self) -> str:
+        made: str = self.wagate.ask("POST", "/sessions", {}, key=self.key).body["id"]
+        return made
+
+    def log(self) -> list[Any]:
+        return log_of(self.wagate, key=self.key)
+
+    def stream(self, query: str = "", since: str | None = None) -> Stream:
+        return Stream(self.wagate, self.key, query, since)
+
+    def watching(self, **wish: Any) -> Any:
+        return watching(self.wagate, self.key, **wish)
+
+
+def codes(found: list[Any]) -> list[str]:
+    return [each["payload"]["code"] for each in found]
+
+
+def turned_away(url: str, **more: Any) -> tuple[int, Any]:
+    with pytest.raises(InvalidStatus) as refusal, connect(url, open_timeout=PATIENCE, **more):
+        pass
+    answer = refusal.value.response
+    assert answer.headers["x-request-id"]
+    assert answer.headers["content-type"] == "application/json"
+    return answer.status_code, msgspec.json.decode(answer.body or b"{}")["error"]["code"]
+
+
+def opens(url: str, **more: Any) -> None:
+    with connect(url, open_timeout=PATIENCE, **more) as line:
+        frames(line, 1)
+
+
+def place(wagate: SandboxGateway, query: str = "", path: str = "/api/v1/realtime") -> str:
+    return wagate.url.replace("http", "ws") + path + query
