@@ -160,24 +160,26 @@ class Reader:
             await self._replay(found)
 
     async def _replay(self, found: list[Event]) -> None:
-        piece, count = [], 0
+        """Give a piece of the log; the position follows what was taken, for that is what being behind is counted by."""
+        pieces: list[bytes] = []
+        ids: list[str] = []
         size = 0
         for event in found:
             if self.wish.takes(event):
-                packed = self.packing.pack(event, _encode(event))
-                piece.append(packed)
-                size += len(packed)
-                count += event.id <= self.feed.head
-            if size >= _PIECE_BYTES or (event is found[-1] and piece):
-                await self._give(b"".join(piece))
+                pieces.append(self.packing.pack(event, _encode(event)))
+                ids.append(event.id)
+                size += len(pieces[-1])
+            if size >= _PIECE_BYTES or event is found[-1]:
+                if pieces:
+                    await self._give(b"".join(pieces))
                 if self.ending is not None:
                     return
+                self.position = event.id
                 if self.missed is not None:
-                    self.missed = max(self.missed - count, 0)
-                piece, size, count = [], 0, 0
+                    self.missed = max(self.missed - sum(id <= self.feed.head for id in ids), 0)
+                pieces, ids, size = [], [], 0
                 # Writing never waits while the outlet takes: others must get their turn.
                 await asyncio.sleep(0)
-            self.position = event.id
 
     async def _give(self, piece: bytes) -> None:
         while self.ending is None and not self.outlet.write(piece):
