@@ -217,7 +217,9 @@ class Feed:
 
     def forget(self, reader: Reader) -> None:
         """A reader left; the last one ends the feed."""
-        self.readers.discard(reader)
+        if reader in self.readers:
+            self.readers.discard(reader)
+            self._gw.broker.publish("readers", (reader.ending or "gone").encode())
         if not self.readers:
             for task in self._tasks:
                 task.cancel()
