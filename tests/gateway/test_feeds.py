@@ -222,3 +222,15 @@ async def test_when_the_process_stops_every_reader_ends(gw: Gateway, who: Caller
     await until(lambda: reader.live)
     gw.broker.publish("closing")
     await until(lambda: reader.ending == "closing")
+
+
+async def test_a_log_that_cannot_be_read_is_read_later(gw: Gateway, who: Caller, watch: Any) -> None:
+    await record(gw, who.organization_id, "1", "2")
+    other, _ = await watch(Lines())
+    await until(lambda: other.live)
+    await gw.db.write(lambda tx: tx.run("ALTER TABLE events RENAME TO elsewhere"))
+    reader, glass = await watch(Lines(), since="")
+    await asyncio.sleep(0.05)
+    assert (reader.ending, glass.words) == (None, [])
+    await gw.db.write(lambda tx: tx.run("ALTER TABLE elsewhere RENAME TO events"))
+    await until(lambda: glass.words == ["1", "2"])

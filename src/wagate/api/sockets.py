@@ -82,6 +82,9 @@ async def serve(gw: Gateway, scope: Scope, receive: Receive, send: Send, *, orig
         else:
             await _organization(gw, opened, connection, send)
     except WagateError as error:
+        if not connection.handshake_complete:
+            await _refuse(send, answers.of_error(error))
+            return
         connection.finish(REVOKED if isinstance(error, Unauthorized) else 1011, trouble(error.message))
 
 

@@ -120,16 +120,16 @@ class Reader:
 
     async def run(self) -> Ending:
         """Bring the log to the outlet until something ends it; what that was."""
-        try:
-            while self.ending is None:
-                if self.live:
-                    await self._rest()
-                else:
-                    await self._catch_up()
-        except CursorExpired as expired:
-            # The log's days went by faster than this reader.
-            self.end("cursor_expired")
-            log.info("a reader's position left the log", oldest=expired.details.get("oldest"))
+        while self.ending is None:
+            try:
+                await (self._rest() if self.live else self._catch_up())
+            except CursorExpired as expired:
+                # The log's days went by faster than this reader.
+                self.end("cursor_expired")
+                log.info("a reader's position left the log", oldest=expired.details.get("oldest"))
+            except Exception:
+                log.exception("the log cannot be read; trying again", organization=self.feed.organization_id)
+                await self._pause()
         return self.ending or "gone"
 
     def leave(self) -> None:
@@ -185,6 +185,11 @@ class Reader:
         while self.ending is None and not self.outlet.write(piece):
             # Who is behind live is judged by how far; who never got there, by whether it takes anything at all.
             await self._rest(_STALLED_SECONDS if self.missed is None else None)
+
+    async def _pause(self) -> None:
+        """Wait a second, or until it has ended."""
+        asyncio.get_running_loop().call_later(_POLL_SECONDS, self.nudge)
+        await self._rest()
 
     async def _rest(self, seconds: float | None = None) -> None:
         """Wait for a nudge; whoever waits longer than `seconds` is too slow."""
