@@ -182,7 +182,8 @@ def test_metrics_count_what_happened() -> None:
     metrics.request("getSession", 200, 0.003)
     metrics.request("getSession", 404, 0.003)
     metrics.send("sent", 3)
-    standing: list[Standing | None] = [Standing(sessions={"working": 2}, outbox_depth=4, event_log_lag=1.5)]
+    metrics.reader("slow")
+    standing: list[Standing | None] = [Standing(sessions={"working": 2}, outbox_depth=4, event_log_lag=1.5, readers=3)]
     metrics.watch(lambda: standing[0])
     page = metrics.render().decode()
     for line in (
@@ -196,6 +197,8 @@ def test_metrics_count_what_happened() -> None:
         'wagate_sessions{status="working"} 2.0',
         "wagate_outbox_depth 4.0",
         "wagate_event_log_lag_seconds 1.5",
+        "wagate_readers 3.0",
+        'wagate_readers_ended_total{why="slow"} 1.0',
     ):
         assert line in page.splitlines()
     assert 'version="1.2.3"' in page

@@ -220,13 +220,14 @@ def _for_people(colors: bool) -> Callable[[WrappedLogger, str, EventDict], str]:
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How the gateway stands: sessions by status, outbox entries not yet settled, and how long ago (seconds) the oldest
-    event was recorded that a webhook still waits for.
+    """How the gateway stands: sessions by status, outbox entries not yet settled, how long ago (seconds) the oldest
+    event was recorded that a webhook still waits for, and how many WebSockets and streams are open.
     """
 
     sessions: dict[str, int] = {}
     outbox_depth: int = 0
     event_log_lag: float = 0.0
+    readers: int = 0
 
 
 class Metrics:
@@ -240,6 +241,10 @@ class Metrics:
         self.registry.register(_Requests(self._tallies))
         sends = Counter("wagate_sends", "Sends settled, by outcome.", ("outcome",), registry=self.registry)
         self._sends = cache(sends.labels)
+        ended = Counter(
+            "wagate_readers_ended", "WebSockets and streams that ended, by why.", ("why",), registry=self.registry
+        )
+        self._ended = cache(ended.labels)
         build = Info("wagate_build", "Which version runs, on which Python.", registry=self.registry)
         build.info({"version": version, "python": python_version()})
         ProcessCollector(registry=self.registry)
@@ -256,6 +261,10 @@ class Metrics:
     def send(self, outcome: str, count: int = 1) -> None:
         """Sends were settled as `sent`, `failed` or `uncertain`."""
         self._sends(outcome).inc(count)
+
+    def reader(self, why: str) -> None:
+        """A WebSocket or a stream ended: `gone` of itself, `slow`, `revoked`, `closing` or `cursor_expired`."""
+        self._ended(why).inc()
 
     def watch(self, standing: Callable[[], Standing | None]) -> None:
         """Ask `standing` at each `render`; None leaves its gauges out, as when the database does not answer. Once."""
@@ -318,3 +327,4 @@ class _Watch:
             "Age of the oldest event that a delivery still waits for.",
             value=standing.event_log_lag,
         )
+        yield GaugeMetricFamily("wagate_readers", "WebSockets and streams that are open.", value=standing.readers)

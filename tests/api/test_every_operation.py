@@ -37,6 +37,7 @@ GOOD: dict[str, Any] = {
     "setGroupPicture": {"media": {"data": JPEG}},
     "createChannel": {"name": "channel"},
     "muteChannel": {"mute": True},
+    "createRealtimeTicket": {"scope": "organization"},
     "createKey": {"name": "key", "permissions": ["read"]},
     "sandboxReact": {"from": "9990000002", "emoji": "\U0001f44d"},
     "sandboxEdit": {"from": "9990000002", "text": "hello"},

@@ -36,13 +36,13 @@ _log = structlog.get_logger("wagate.api")
 
 
 class Streamed(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a `Reply` that goes out in pieces: `length` bytes, no more and no fewer.
+    """The body of a `Reply` that goes out in pieces: `length` bytes, no more and no fewer; None: until it ends.
 
     `pieces` is called at most once, and what it returns is closed when nobody takes any more. What it raises before
     the first piece becomes the answer.
     """
 
-    length: int
+    length: int | None
     pieces: Callable[[], AsyncGenerator[bytes, None]]
 
 

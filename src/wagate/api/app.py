@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from wagate.api import answers, auth, bodies, pages, streams
+from wagate.api import answers, auth, bodies, pages, sockets, streams
 from wagate.api.cursors import Signer
 from wagate.api.operations import ANSWER, PREFIX, Call, Headers, Operation, Reply
 from wagate.api.routing import Table
@@ -78,6 +78,7 @@ def build(gw: Gateway, *, operations: Iterable[Operation], signer: Signer, optio
         api.add(PREFIX + operation.path, operation)
     for path, page in pages.pages(present, checks=options.checks, metrics=options.metrics, token=options.metrics_token):
         api.add(path, page)
+    api.add(sockets.PATH, sockets.page())
     return api
 
 
@@ -141,7 +142,7 @@ class _Api:
     async def __call__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1000})
+                await sockets.serve(self._gw, scope, receive, send, origins=self._origins)
             return
         started = perf_counter()
         exchange = _Exchange(scope, receive, send)
@@ -268,7 +269,7 @@ class _Api:
         if exchange.unread:
             headers.append(_CLOSE)
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
-        if exchange.scope["method"] == "HEAD" or not body.length:
+        if exchange.scope["method"] == "HEAD" or body.length == 0:
             await exchange.send(start)
             await exchange.send({"type": "http.response.body", "body": b""})
             return reply.status
@@ -285,12 +286,12 @@ class _Api:
             await streams.pour(exchange.send, piece, pieces, receive=watched, timeout=self._options.body_timeout)
         return reply.status
 
-    def _headers(self, exchange: _Exchange, reply: Reply, length: int) -> Headers:
+    def _headers(self, exchange: _Exchange, reply: Reply, length: int | None) -> Headers:
         headers = [(b"x-request-id", exchange.request_id.encode("ascii")), _NOSNIFF]
         if reply.body is not None:
             json = reply.media_type == "application/json"
             headers.append(_JSON if json else (b"content-type", reply.media_type.encode("latin-1")))
-        if reply.status not in (204, 304):
+        if length is not None and reply.status not in (204, 304):
             headers.append((b"content-length", b"%d" % length))
         if reply.headers:
             headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]

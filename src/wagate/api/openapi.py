@@ -246,6 +246,7 @@ def _successes(operation: Operation, schemas: _Schemas) -> Document:
         if operation.answer is not None and status != HTTPStatus.NO_CONTENT:
             media_type = "application/octet-stream" if operation.answer is bytes else "application/json"
             content[media_type] = {"schema": {} if operation.answer is bytes else schemas.of(operation.answer)}
+        if status != HTTPStatus.NO_CONTENT:
             content |= {also: {"schema": {}} for also in operation.also}
         if content:
             answer["content"] = content

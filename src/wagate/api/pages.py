@@ -14,7 +14,7 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
-from wagate.api import answers, openapi
+from wagate.api import answers, asyncapi, openapi
 from wagate.api.operations import OPEN, PREFIX, Call, Operation, Reply, Run
 from wagate.errors import NotFound, Unavailable
 
@@ -72,6 +72,7 @@ def pages(
     documents: dict[str, tuple[str, Callable[[], bytes]]] = {
         f"{PREFIX}/openapi.json": ("application/json", lambda: openapi.as_json(operations)),
         f"{PREFIX}/openapi.yaml": ("application/yaml", lambda: openapi.as_yaml(operations)),
+        f"{PREFIX}/asyncapi.json": ("application/json", asyncapi.as_json),
         "/docs": ("text/html; charset=utf-8", _PAGE.encode),
         "/docs/page.js": ("text/javascript; charset=utf-8", _SCRIPT.encode),
         **{f"/docs/{name}": (media_type, partial(_asset, name)) for name, media_type in _ASSETS.items()},

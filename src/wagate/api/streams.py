@@ -25,7 +25,7 @@ async def pour(
         while piece and not (gone is not None and gone.done()):
             async with asyncio.timeout(timeout):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            piece = await anext(following, b"")
+            piece = await _next(following, gone)
         if not piece:
             await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
@@ -35,6 +35,21 @@ async def pour(
             gone.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await gone
+
+
+async def _next(following: AsyncGenerator[bytes, None], gone: asyncio.Task[None] | None) -> bytes:
+    """The next piece; when the client goes away before there is one, it is not waited for."""
+    if gone is None:
+        return await anext(following, b"")
+    coming = asyncio.ensure_future(anext(following, b""))
+    try:
+        await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not coming.done():
+            coming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await coming
+    return b"" if coming.cancelled() else coming.result()
 
 
 async def _gone(receive: Receive) -> None:

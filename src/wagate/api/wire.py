@@ -54,6 +54,12 @@ class _Joining:
         if head and not self._transport.is_closing():
             self._transport.write(head)
 
+    @property
+    def plain(self) -> asyncio.Transport:
+        """The transport itself, for who takes the connection over; what was held back goes out first."""
+        self._flush()
+        return self._transport
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 

@@ -6,36 +6,16 @@ Read by the migrations and by tests; the running server only ever sees SQL. Time
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import Index, Table
 
-metadata = MetaData()
-
-# SQLite gives row ids only to columns declared INTEGER.
-_Position = BigInteger().with_variant(Integer, "sqlite")
-# Ids and keys are compared byte by byte; a language's order of words would tear pages of them apart.
-_Words = Text().with_variant(Text(collation="C"), "postgresql")
-
-
-def _text(name: str, *, null: bool = False, default: str | None = None, key: bool = False) -> Column[str]:
-    return Column(name, _Words, nullable=null, server_default=default, primary_key=key)
-
-
-def _int(name: str, *, null: bool = False, default: int | None = None) -> Column[int]:
-    return Column(name, BigInteger, nullable=null, server_default=None if default is None else str(default))
-
-
-def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Index:
-    # Most rows of a busy table are done with: an index over the open ones stays small whatever the total.
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
+from wagate.backends.columns import integer as _int
+from wagate.backends.columns import metadata
+from wagate.backends.columns import partial as _partial
+from wagate.backends.columns import position as _position
+from wagate.backends.columns import words as _text
 
 # A LID. Without a percent sign, which migrations print in two ways.
 _HIDDEN = "substr(person, length(person) - 3) = '@lid'"
-
-
-def _position(name: str) -> Column[int]:
-    return Column(name, _Position, primary_key=True, autoincrement=True)
-
 
 organizations = Table(
     "organizations",
@@ -369,6 +349,24 @@ events = Table(
     _int("timestamp"),
     _text("payload"),
     sqlite_with_rowid=False,
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    # A realtime connection's credential: its SHA-256, and the key's as it was then. Redeemed by being removed.
+    _text("digest", key=True),
+    _text("organization_id"),
+    _text("key_id", null=True),
+    _text("key_digest", null=True),
+    _text("user_id", null=True),
+    _text("scope"),
+    _text("session_id", null=True),
+    # Names as JSON; null: all.
+    _text("events", null=True),
+    _text("since", null=True),
+    _int("expires_at"),
+    Index("tickets_by_end", "expires_at"),
 )
 
 purges = Table(

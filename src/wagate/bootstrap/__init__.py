@@ -27,6 +27,7 @@ from wagate.api import (
     groups,
     media,
     messages,
+    realtime,
     sandbox,
     sessions,
 )
@@ -55,7 +56,7 @@ from wagate.clock import Clock, ManualClock, SystemClock
 from wagate.config import Settings
 from wagate.engines import base
 from wagate.engines.sandbox.engine import SandboxEngine
-from wagate.gateway import Gateway, keys, organizations, outbox
+from wagate.gateway import Gateway, feeds, keys, organizations, outbox
 from wagate.gateway import sessions as session_rows
 from wagate.model.organizations import CAPABILITIES, CreateKey
 from wagate.workers import janitor
@@ -90,6 +91,7 @@ OPERATIONS: list[Operation] = [
     *key_operations.OPERATIONS,
     *admin.OPERATIONS,
     *events.OPERATIONS,
+    *realtime.OPERATIONS,
     *sandbox.OPERATIONS,
 ]
 """Every operation that this version has."""
@@ -235,6 +237,7 @@ async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemet
                     sessions=await session_rows.count_by_status(gw),
                     outbox_depth=await outbox.depth(gw),
                     event_log_lag=lag[0] / 1000,
+                    readers=feeds.count(gw),
                 )
             except Exception:
                 latest[0] = None
@@ -244,6 +247,7 @@ async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemet
     metrics.watch(lambda: latest[0])
     stack.callback(gw.broker.subscribe("events.lag", behind))
     stack.callback(gw.broker.subscribe("sends", lambda outcome: metrics.send(outcome.decode())))
+    stack.callback(gw.broker.subscribe("readers", lambda why: metrics.reader(why.decode())))
     _task(stack, look(), "metrics")
 
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from wagate import telemetry
 from wagate.api import app as api
+from wagate.api.frames import MOST_INCOMING, Connection
 from wagate.api.wire import Protocol
 from wagate.bootstrap.files import CannotStart
 from wagate.gateway import Gateway
@@ -41,7 +42,11 @@ async def serve_http(
     config = uvicorn.Config(
         cast(Any, app),
         http=Protocol,
-        ws="none",
+        ws=Connection,
+        ws_max_size=MOST_INCOMING,
+        ws_per_message_deflate=False,
+        # Clients get pings that they see.
+        ws_ping_interval=None,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -75,7 +75,8 @@ class Gateway:
     """What every promise rests on: the database is the truth, the broker carries hints and actions.
 
     `blobs` keep the bytes of media, `http` is the door to addresses that customers name. `underway`: what this process
-    does once for all who ask for it at the same time; nothing is lost with it.
+    does once for all who ask for it at the same time; `feeds`: the logs that it follows for readers, by organization;
+    nothing is lost with either.
     """
 
     db: Database
@@ -85,3 +86,4 @@ class Gateway:
     blobs: Blobs
     http: Fetching
     underway: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
+    feeds: dict[str, Any] = field(default_factory=dict)

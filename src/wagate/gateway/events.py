@@ -53,18 +53,18 @@ def event_id(ms: int, number: int) -> str:
     return f"evt_{ids.ulid(ms, number)}"
 
 
-def number_of(id: str) -> int:
+def number_of(id: str, *, field: str = "after") -> int:
     """An event's number in its log.
 
     Raises:
-        BadRequest: not an event id.
+        BadRequest: not an event id; `field` is where the client wrote it.
     """
     try:
         if not id.startswith("evt_") or len(id) != 30:
             raise ValueError
         return int.from_bytes(ULID.from_str(id[4:]).bytes[6:], "big")
     except ValueError:
-        raise BadRequest.field("after", "is not an event id") from None
+        raise BadRequest.field(field, "is not an event id") from None
 
 
 async def record(tx: Tx, now: int, organization_id: str, *, session_id: str, facts: Sequence[Fact]) -> None:
@@ -110,7 +110,7 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
         CursorExpired: `after` has left the log; `details.oldest` is where it begins now.
     """
     if wish.after is not None:
-        await _check_kept(gw, caller.organization_id, wish.after)
+        await check_kept(gw, caller.organization_id, wish.after)
     cursor, found = wish.after or "", list[Event]()
     plain = wish.names is None and wish.session_id is None and isinstance(caller.session_ids, UnsetType)
     for _ in range(_MOST_BATCHES):
@@ -138,6 +138,24 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
         # Reads may run on the event loop itself: a long search must let others in between.
         await asyncio.sleep(0)
     return found, cursor
+
+
+async def head(gw: Gateway, organization_id: str) -> str:
+    """The id of the last event that was recorded; empty where none ever was."""
+    row = await gw.db.one(_LOG, organization_id=organization_id)
+    return event_id(row[0], row[1]) if row is not None and row[1] else ""
+
+
+async def following(gw: Gateway, organization_id: str, after: str, *, limit: int) -> list[Event]:
+    """The next events of a log, in order, unfiltered: for those who share what they read."""
+    rows = await gw.db.all(_READ, organization_id=organization_id, after=after, limit=limit)
+    return [
+        Event(
+            id=id, event=name, session=session_id, organization=organization_id, timestamp=at,
+            payload=msgspec.Raw(payload),
+        )
+        for id, session_id, name, at, payload in rows
+    ]  # fmt: skip
 
 
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
@@ -181,7 +199,12 @@ def _wanted(caller: Caller, wish: Wish, session_id: str, name: str) -> bool:
     return wish.names is None or name in wish.names
 
 
-async def _check_kept(gw: Gateway, organization_id: str, after: str) -> None:
+async def check_kept(gw: Gateway, organization_id: str, after: str) -> None:
+    """Refuse a position that the log no longer leads on from.
+
+    Raises:
+        CursorExpired: `details.oldest` is where the log begins now.
+    """
     number = number_of(after)
     oldest = await gw.db.one(_OLDEST, organization_id=organization_id)
     if oldest is not None:

@@ -43,8 +43,24 @@ _LIST = f"SELECT {_COLUMNS} FROM keys WHERE organization_id = :organization_id O
 _GET = f"SELECT {_COLUMNS} FROM keys WHERE organization_id = :organization_id AND id = :id"
 _ROTATE = "UPDATE keys SET prefix = :prefix, digest = :digest WHERE organization_id = :organization_id AND id = :id"
 _SESSION = "SELECT 1 FROM sessions WHERE organization_id = :organization_id AND id = :id"
+_STANDING = """
+-- any organization: whoever holds open connections
+SELECT id, digest, expires_at, session_ids FROM keys WHERE id IN ({each:ids})
+"""
 _REVOKE = "DELETE FROM keys WHERE organization_id = :organization_id AND id = :id"
 _REVOKE_ANY = "-- any organization: the operator's command\nDELETE FROM keys WHERE id = :id"
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What an open connection's key is now: another digest is another secret. `session_ids` None: all."""
+
+    digest: str
+    expires_at: int | None
+    session_ids: frozenset[str] | None
+
+    def is_over(self, now: int) -> bool:
+        """Whether it has expired by `now` (epoch milliseconds)."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 def mint() -> str:
@@ -87,6 +103,15 @@ async def authenticate(gw: Gateway, secret: str) -> Caller:
         session_ids=UNSET if session_ids is None else _session_ids(session_ids),
         expires_at=UNSET if expires_at is None else expires_at,
     )
+
+
+async def standing(gw: Gateway, key_ids: Sequence[str]) -> dict[str, Standing]:
+    """How keys stand now, by id; one that was revoked is not there. Asked for many at once by those who watch them."""
+    rows = await gw.db.all(_STANDING, ids=_text(list(key_ids)))
+    return {
+        id: Standing(digest, expires_at, None if session_ids is None else _session_ids(session_ids))
+        for id, digest, expires_at, session_ids in rows
+    }
 
 
 async def create(gw: Gateway, organization_id: str, wish: CreateKey, *, by: Caller | None = None) -> NewKey:
@@ -149,6 +174,7 @@ async def rotate(gw: Gateway, caller: Caller, key_id: str) -> NewKey:
         return key
 
     kept = msgspec.structs.asdict(await gw.db.write(work))
+    gw.broker.publish("keys")
     return NewKey(**kept | {"prefix": secret[:8], "secret": secret})
 
 
@@ -165,7 +191,9 @@ async def of(gw: Gateway, organization_id: str) -> list[Key]:
 
 
 async def revoke(gw: Gateway, key_id: str, *, organization_id: str | None = None) -> None:
-    """Remove a key; the next request with it fails. None: whichever organization's (the operator's command).
+    """Remove a key; the next request with it fails, its open connections are closed within a second.
+
+    `organization_id` None: whichever organization's (the operator's command).
 
     Raises:
         NotFound: no such key.
@@ -178,6 +206,7 @@ async def revoke(gw: Gateway, key_id: str, *, organization_id: str | None = None
 
     if not await gw.db.write(work):
         raise NotFound("key not found")
+    gw.broker.publish("keys")
 
 
 async def revoke_by(gw: Gateway, caller: Caller, key_id: str) -> None:

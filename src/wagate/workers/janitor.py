@@ -15,7 +15,7 @@ import structlog
 from wagate.backends.broker import Bell
 from wagate.engines import base
 from wagate.errors import Unavailable, WagateError
-from wagate.gateway import Gateway, events, leases, media, outbox, outcomes, polls, purges
+from wagate.gateway import Gateway, events, leases, media, outbox, outcomes, polls, purges, tickets
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +86,7 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
         outbox.forget_keys,
         outcomes.expire_uncertain,
         media.expire,
+        tickets.expire,
     )
     for chore in chores:
         with _alone(chore.__module__):
