@@ -1,15 +1,17 @@
-"""The port to addresses that customers name: fetch a body within bounds; what can go wrong there.
+"""The port to addresses that customers name: fetch a body within bounds, post one; what can go wrong there.
 
 Apart from `http.py`, its adapter, so that who only needs the words (the gateway, and with it every short command) does
-not load the HTTP client. Called by gateway/media.
+not load the HTTP client. Called by gateway/media, gateway/webhooks and gateway/deliveries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
+
+from wagate.backends.guard import judge_shape
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes a body piece by piece. What it raises ends the fetch and reaches the caller."""
@@ -41,6 +43,16 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a receiver answered to a post, whatever the status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Looked up without regard to case."""
+    body_start: bytes
+    """The first few KiB; less when the body broke off or did not come in time."""
+
+
 class Fetching(Protocol):
     """A way to the addresses that customers name."""
 
@@ -54,6 +66,23 @@ class Fetching(Protocol):
         """
         ...
 
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """Post once and give the answer, whatever its status; a redirect is an answer like any other.
+
+        Raises:
+            UrlRefused, HeaderRefused: the URL, an address of it or a header may not be used. Nothing was sent.
+            FetchFailed: no answer in `timeout` seconds. The receiver may have got the post.
+        """
+        ...
+
+    def judge(self, url: str) -> None:
+        """Refuse a URL by what stands in it, without going there.
+
+        Raises:
+            UrlRefused: see there.
+        """
+        ...
+
 
 class Closed:
     """The door of a process that goes nowhere: a short command beside a running gateway."""
@@ -61,3 +90,11 @@ class Closed:
     async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
         """See `Fetching.get`: always fails."""
         raise FetchFailed("nothing is fetched here")
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """See `Fetching.post`: always fails."""
+        raise FetchFailed("nothing is posted here")
+
+    def judge(self, url: str) -> None:
+        """See `Fetching.judge`: by the URL's form alone."""
+        judge_shape(url)

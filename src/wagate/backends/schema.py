@@ -6,36 +6,18 @@ Read by the migrations and by tests; the running server only ever sees SQL. Time
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import Index, Table
 
-metadata = MetaData()
-
-# SQLite gives row ids only to columns declared INTEGER.
-_Position = BigInteger().with_variant(Integer, "sqlite")
-# Ids and keys are compared byte by byte; a language's order of words would tear pages of them apart.
-_Words = Text().with_variant(Text(collation="C"), "postgresql")
-
-
-def _text(name: str, *, null: bool = False, default: str | None = None, key: bool = False) -> Column[str]:
-    return Column(name, _Words, nullable=null, server_default=default, primary_key=key)
-
-
-def _int(name: str, *, null: bool = False, default: int | None = None) -> Column[int]:
-    return Column(name, BigInteger, nullable=null, server_default=None if default is None else str(default))
-
-
-def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Index:
-    # Most rows of a busy table are done with: an index over the open ones stays small whatever the total.
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
+from wagate.backends.columns import integer as _int
+from wagate.backends.columns import metadata
+from wagate.backends.columns import partial as _partial
+from wagate.backends.columns import position as _position
+from wagate.backends.columns import words as _text
+from wagate.backends.webhook_tables import deliveries as deliveries
+from wagate.backends.webhook_tables import webhooks as webhooks
 
 # A LID. Without a percent sign, which migrations print in two ways.
 _HIDDEN = "substr(person, length(person) - 3) = '@lid'"
-
-
-def _position(name: str) -> Column[int]:
-    return Column(name, _Position, primary_key=True, autoincrement=True)
-
 
 organizations = Table(
     "organizations",
@@ -46,6 +28,8 @@ organizations = Table(
     # The log's head: the last event's time and number. An event's id is made of both, under this row's lock.
     _int("log_ms", default=0),
     _int("log_seq", default=0),
+    # How many active webhooks there are: whoever records an event learns it with the log's head, at no cost.
+    _int("webhooks", default=0),
 )
 
 keys = Table(
