@@ -29,6 +29,7 @@ from wagate.api import (
     messages,
     sandbox,
     sessions,
+    webhooks,
 )
 from wagate.api import app as api
 from wagate.api import keys as key_operations
@@ -39,6 +40,7 @@ from wagate.backends.blobs import DiskBlobs
 from wagate.backends.broker import LocalBroker
 from wagate.backends.guard import Guard
 from wagate.backends.records import DatabaseStore
+from wagate.backends.sealing import Sealer
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
 from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
 from wagate.bootstrap.storage import (
@@ -58,6 +60,7 @@ from wagate.gateway import Gateway, keys, organizations, outbox
 from wagate.gateway import sessions as session_rows
 from wagate.model.organizations import CAPABILITIES, CreateKey
 from wagate.workers import janitor
+from wagate.workers.deliverer import Deliverer
 from wagate.workers.supervisor import Supervisor
 
 __all__ = [
@@ -89,6 +92,7 @@ OPERATIONS: list[Operation] = [
     *key_operations.OPERATIONS,
     *admin.OPERATIONS,
     *events.OPERATIONS,
+    *webhooks.OPERATIONS,
     *sandbox.OPERATIONS,
 ]
 """Every operation that this version has."""
@@ -186,8 +190,10 @@ async def _foundation(
 
     door = CustomerDoor(Guard.parse(settings.allowed_networks))
     stack.push_async_callback(door.close)
-    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door)
-    return gw, secret(settings)
+    key = secret(settings)
+    sealer = Sealer(derive(key, "secrets"))
+    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door, sealer=sealer)
+    return gw, key
 
 
 def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
@@ -213,6 +219,10 @@ async def _work(
     stack.push_async_callback(supervisor.close)
     _task(stack, supervisor.run(), "supervisor", on_stop=on_stop)
     _task(stack, janitor.run(gw, engines), "janitor", on_stop=on_stop)
+    deliverer = Deliverer(gw)
+    await deliverer.start(alone=alone)
+    stack.push_async_callback(deliverer.close)
+    _task(stack, deliverer.run(), "deliverer", on_stop=on_stop)
 
 
 async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemetry.Metrics) -> None:
