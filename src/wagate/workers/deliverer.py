@@ -70,7 +70,9 @@ class Deliverer:
         look_at = loop.time()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(look_at - loop.time(), 0))
+                # Not `wait_for`: it may swallow a cancellation that comes together with the hint.
+                async with asyncio.timeout_at(look_at):
+                    await self._woken.wait()
                 await asyncio.sleep(_COMPANY_SECONDS)
             self._woken.clear()
             try:
