@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.gateways import events, exactly, invalid, key, organization, refused
-from tests.support.hooks import got, head
 from tests.support.receiver import Receiver, answer, receiving
+from tests.support.webhooks import got, head
 from wagate import testing, verify_webhook
 from wagate.testing import SandboxGateway
 
@@ -160,7 +160,9 @@ def test_deliveries_are_listed_page_by_page_and_replayed(stage: Stage) -> None:
     hook = stage.made("/bad", events=["session.status"], retryPolicy={"attempts": 1})
     place = f"/webhooks/{hook['id']}"
     stage.wagate.linked()
-    dead = stage.wagate.until(lambda: (found := stage.listed(hook["id"], "?status=dead"))[2:] and found)
+    stage.wagate.until(lambda: all(each["status"] == "dead" for each in stage.listed(hook["id"])))
+    dead = stage.listed(hook["id"])
+    assert len(dead) > 2
     assert dead[0]["lastResponseCode"] == 500
     assert dead[0]["lastError"] == "it answered 500"
     first = stage.wagate.get(f"{place}/deliveries?limit=1")

@@ -22,8 +22,8 @@ def place() -> Any:
     (program,) = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     found: dict[str, Any] = {"__name__": "guide"}
     exec(program, found)
-    found["Hook"].log_message = lambda *_: None
-    server = HTTPServer(("127.0.0.1", 0), found["Hook"])
+    found["Receiver"].log_message = lambda *_: None
+    server = HTTPServer(("127.0.0.1", 0), found["Receiver"])
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_port, found["SECRET"]

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.hooks import happened, listed, made
 from tests.support.parts import caller, log, opened, within
+from tests.support.webhooks import happened, listed, made
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Window, deliveries, events, sessions, webhooks
 from wagate.model.events import WebhookNotice
@@ -146,7 +146,7 @@ async def test_secrets_and_headers_lie_sealed_and_a_rotation_keeps_the_old_one_f
 
         async def secrets() -> list[str]:
             row = await webhooks.require(gw.db, who, hook.id)
-            return webhooks.opened(gw, webhooks.hook_of(row, gw.clock.now()))[1]
+            return webhooks.opened(gw, webhooks.receiver_of(row, gw.clock.now()))[1]
 
         assert await secrets() == ["first-secret"]
         await webhooks.update(gw, who, hook.id, UpdateWebhook(secret="second-secret"))

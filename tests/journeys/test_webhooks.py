@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hooks import got
 from tests.support.lives import life, whole_log
 from tests.support.receiver import Receiver, answer, receiving
+from tests.support.webhooks import got
 
 KILLS = 4
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import wagate
-from tests.support.hooks import delivering, got, happened, head, listed, made, until
 from tests.support.parts import beside, caller, log, opened
 from tests.support.receiver import Receiver, Reply, answer, door, receiving, silent, to
+from tests.support.webhooks import delivering, got, happened, head, listed, made, until
 from wagate.clock import ManualClock
 from wagate.errors import Gone, NotFound
 from wagate.gateway import Gateway, attempts, deliveries, events, webhooks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wagate.gateway.attempts import Due
-from wagate.gateway.webhooks import Hook
+from wagate.gateway.webhooks import Receiver
 from wagate.model.webhooks import RetryPolicy, Webhook
 from wagate.workers import turns
 from wagate.workers.turns import OF_A_WEBHOOK, OF_ALL, OF_AN_ORGANIZATION, Turns
@@ -15,7 +15,11 @@ def due(organization: str, webhook: str, number: int = 0) -> Due:
         active=True, ordered=False, created_at=0, updated_at=0,
     )  # fmt: skip
     return Due(
-        hook=Hook(webhook=hook, headers=None, secrets=[]), event_id=f"{number:03}", session_id="", body=b"", attempts=0
+        receiver=Receiver(webhook=hook, headers=None, secrets=[]),
+        event_id=f"{number:03}",
+        session_id="",
+        body=b"",
+        attempts=0,
     )
 
 
@@ -27,7 +31,7 @@ def begun(queue: Turns) -> list[Due]:
 
 
 def who(found: list[Due]) -> list[str]:
-    return [each.hook.webhook.id for each in found]
+    return [each.receiver.webhook.id for each in found]
 
 
 def test_a_webhook_has_four_under_way_and_the_next_only_when_one_is_done() -> None:

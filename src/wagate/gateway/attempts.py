@@ -19,7 +19,7 @@ from wagate.backends.doors import FetchFailed
 from wagate.backends.guard import Refused
 from wagate.backends.sealing import CannotOpen
 from wagate.gateway import Gateway, events, webhooks
-from wagate.gateway.webhooks import Hook
+from wagate.gateway.webhooks import Receiver
 from wagate.model import Shape
 from wagate.model.events import Event, WebhookNotice
 from wagate.model.signatures import headers_of
@@ -88,7 +88,7 @@ Place = tuple[str, str]
 class Due(Shape, frozen=True, kw_only=True):
     """A claimed delivery. `body` is the whole body of the post; `attempts` were made before."""
 
-    hook: Hook
+    receiver: Receiver
     event_id: str
     session_id: str
     body: bytes
@@ -118,11 +118,11 @@ async def claim(gw: Gateway, wants: Sequence[tuple[Place, int]]) -> list[Due]:
     """Lease what is due for these webhooks, the longest due first, at most so many of each."""
     now = gw.clock.now()
 
-    async def work(tx: Tx) -> list[tuple[Hook, list[Row]]]:
+    async def work(tx: Tx) -> list[tuple[Receiver, list[Row]]]:
         claimed = []
         for (organization_id, webhook_id), room in wants:
-            hook = await webhooks.hook(tx, organization_id, webhook_id, now)
-            if hook is not None and hook.webhook.active:
+            receiver = await webhooks.receiver(tx, organization_id, webhook_id, now)
+            if receiver is not None and receiver.webhook.active:
                 rows = await tx.all(
                     _CLAIM,
                     organization_id=organization_id,
@@ -132,27 +132,27 @@ async def claim(gw: Gateway, wants: Sequence[tuple[Place, int]]) -> list[Due]:
                     node=gw.rules.node,
                     limit=room,
                 )
-                claimed.append((hook, rows))
+                claimed.append((receiver, rows))
         return claimed
 
     claimed = await gw.db.write(work)
     payloads = await _payloads(gw, claimed)
     found = []
-    for hook, rows in claimed:
+    for receiver, rows in claimed:
         for event_id, session_id, name, timestamp, kept, attempts in sorted(rows, key=lambda row: str(row[0])):
-            payload = kept or payloads.get((hook.webhook.organization_id, event_id), "{}")
-            body = body_of(hook.webhook.organization_id, event_id, session_id, (name, timestamp, payload))
-            found.append(Due(hook=hook, event_id=event_id, session_id=session_id, body=body, attempts=attempts))
+            payload = kept or payloads.get((receiver.webhook.organization_id, event_id), "{}")
+            body = body_of(receiver.webhook.organization_id, event_id, session_id, (name, timestamp, payload))
+            found.append(Due(receiver=receiver, event_id=event_id, session_id=session_id, body=body, attempts=attempts))
     return found
 
 
-async def attempt(gw: Gateway, hook: Hook, event_id: str, body: bytes) -> Attempt:
+async def attempt(gw: Gateway, receiver: Receiver, event_id: str, body: bytes) -> Attempt:
     """Post once, signed as of now. Never raises for what the receiver does."""
     begun = gw.clock.now()
     try:
-        custom, secrets = webhooks.opened(gw, hook)
+        custom, secrets = webhooks.opened(gw, receiver)
         headers = custom | headers_of(event_id, body, begun, secrets)
-        answer = await gw.http.post(hook.webhook.url, body, headers, timeout=TIMEOUT)
+        answer = await gw.http.post(receiver.webhook.url, body, headers, timeout=TIMEOUT)
     except (FetchFailed, Refused) as failure:
         return Attempt(error=failure.reason, duration_ms=gw.clock.now() - begun)
     except CannotOpen as failure:
@@ -168,11 +168,13 @@ async def attempt(gw: Gateway, hook: Hook, event_id: str, body: bytes) -> Attemp
 async def settle(gw: Gateway, tried: Sequence[tuple[Due, Attempt]]) -> None:
     """Write down what came of attempts, of many at once; switch off a webhook that has failed for too long."""
     now = gw.clock.now()
-    by_organization = sorted(tried, key=lambda each: each[0].hook.webhook.organization_id)
+    by_organization = sorted(tried, key=lambda each: each[0].receiver.webhook.organization_id)
 
     async def work(tx: Tx) -> list[str]:
         told = []
-        for organization_id, group in groupby(by_organization, key=lambda each: each[0].hook.webhook.organization_id):
+        for organization_id, group in groupby(
+            by_organization, key=lambda each: each[0].receiver.webhook.organization_id
+        ):
             mine = list(group)
             await _settle_deliveries(tx, organization_id, mine, now)
             if await _judge_webhooks(tx, organization_id, mine, now):
@@ -193,14 +195,14 @@ async def reap(gw: Gateway, *, everyone: bool) -> None:
 
 
 async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> None:
-    if any(due.hook.webhook.ordered or result.error for due, result in tried):
+    if any(due.receiver.webhook.ordered or result.error for due, result in tried):
         # Before any webhook's row, as everywhere; and no event may join a queue whose head is being settled.
         await tx.run(webhooks.LOCK, organization_id=organization_id)
     delivered, failed = [], []
     for due, result in tried:
         row = {
             "organization_id": organization_id,
-            "webhook_id": due.hook.webhook.id,
+            "webhook_id": due.receiver.webhook.id,
             "event_id": due.event_id,
             "attempts": due.attempts + 1,
             "code": result.code,
@@ -208,26 +210,28 @@ async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due
         if result.error is None:
             delivered.append(row)
         else:
-            policy = due.hook.webhook.retry_policy
+            policy = due.receiver.webhook.retry_policy
             dead = due.attempts + 1 >= policy.attempts
             wait = 0.0 if dead else wait_before(policy, due.attempts + 1, asked=result.asked)
             more = {"open": int(not dead), "due_at": now + round(wait * 1000), "error": result.error}
             failed.append(row | more | {"status": "dead" if dead else "failed"})
     await tx.many(_DELIVERED, delivered)
     await tx.many(_SETTLE, failed)
-    lanes = {(due.hook.webhook.id, due.session_id) for due, _ in tried if due.hook.webhook.ordered}
+    lanes = {(due.receiver.webhook.id, due.session_id) for due, _ in tried if due.receiver.webhook.ordered}
     rows = [{"organization_id": organization_id, "webhook_id": id, "lane": lane} for id, lane in sorted(lanes)]
     await tx.many(_NEXT, rows)
 
 
 async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> bool:
     """Note which webhooks are well and which fail; whether one was switched off, and an event says so."""
-    well = {due.hook.webhook.id for due, result in tried if result.error is None}
-    failing = {due.hook.webhook.id: (due.hook, result.error) for due, result in tried if result.error is not None}
+    well = {due.receiver.webhook.id for due, result in tried if result.error is None}
+    failing = {
+        due.receiver.webhook.id: (due.receiver, result.error) for due, result in tried if result.error is not None
+    }
     for id in sorted(well):
         await tx.run(_WELL, organization_id=organization_id, webhook_id=id)
     off = False
-    for id, (hook, error) in sorted(failing.items()):
+    for id, (receiver, error) in sorted(failing.items()):
         if id in well:
             continue
         row = await tx.one(_FAILING, organization_id=organization_id, webhook_id=id, now=now)
@@ -236,15 +240,15 @@ async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, A
             await webhooks.recount(tx, organization_id)
             notice = WebhookNotice(webhook_id=id, reason="failing", last_error=error)
             facts: list[events.Fact] = [("webhook.disabled", notice)]
-            await events.record(tx, now, organization_id, session_id=session_of(hook), facts=facts)
+            await events.record(tx, now, organization_id, session_id=session_of(receiver), facts=facts)
             off = True
     return off
 
 
-async def _payloads(gw: Gateway, claimed: list[tuple[Hook, list[Row]]]) -> dict[tuple[str, str], str]:
+async def _payloads(gw: Gateway, claimed: list[tuple[Receiver, list[Row]]]) -> dict[tuple[str, str], str]:
     wanted: dict[str, set[str]] = {}
-    for hook, rows in claimed:
-        wanted.setdefault(hook.webhook.organization_id, set()).update(row[0] for row in rows if row[4] is None)
+    for receiver, rows in claimed:
+        wanted.setdefault(receiver.webhook.organization_id, set()).update(row[0] for row in rows if row[4] is None)
     found = {}
     for organization_id, ids in wanted.items():
         if ids:
@@ -268,9 +272,9 @@ def body_of(organization_id: str, id: str, session_id: str, fact: tuple[str, int
     return msgspec.json.encode(event)
 
 
-def session_of(hook: Hook) -> str:
+def session_of(receiver: Receiver) -> str:
     """The session that an event about this webhook is of; empty for one of all sessions."""
-    return hook.webhook.session_id if isinstance(hook.webhook.session_id, str) else ""
+    return receiver.webhook.session_id if isinstance(receiver.webhook.session_id, str) else ""
 
 
 def _asked(header: str | None, now: int) -> float | None:

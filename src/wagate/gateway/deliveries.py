@@ -15,7 +15,7 @@ from wagate.backends.database import Row, Tx
 from wagate.errors import Gone, NotFound
 from wagate.gateway import Gateway, Window, events, webhooks
 from wagate.gateway.attempts import attempt, body_of, session_of
-from wagate.gateway.webhooks import Hook
+from wagate.gateway.webhooks import Receiver
 from wagate.model.events import WebhookNotice
 from wagate.model.organizations import Caller
 from wagate.model.webhooks import Delivery, TestResult
@@ -125,17 +125,17 @@ async def test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
     now = gw.clock.now()
     notice = WebhookNotice(webhook_id=webhook_id)
 
-    async def work(tx: Tx) -> tuple[Hook, str]:
-        hook = webhooks.hook_of(await webhooks.require(tx, caller, webhook_id), now)
+    async def work(tx: Tx) -> tuple[Receiver, str]:
+        receiver = webhooks.receiver_of(await webhooks.require(tx, caller, webhook_id), now)
         (id,) = await events.record_all(
-            tx, now, caller.organization_id, session_id=session_of(hook), facts=[("webhook.test", notice)]
+            tx, now, caller.organization_id, session_id=session_of(receiver), facts=[("webhook.test", notice)]
         )
-        return hook, id
+        return receiver, id
 
-    hook, id = await gw.db.write(work)
+    receiver, id = await gw.db.write(work)
     events.hint(gw, caller.organization_id)
     fact = ("webhook.test", now, msgspec.json.encode(notice).decode())
-    tried = await attempt(gw, hook, id, body_of(caller.organization_id, id, session_of(hook), fact))
+    tried = await attempt(gw, receiver, id, body_of(caller.organization_id, id, session_of(receiver), fact))
     return TestResult(
         status="failed" if tried.error else "delivered",
         duration_ms=tried.duration_ms,

@@ -92,7 +92,7 @@ WHERE organization_id = :organization_id AND open = 1 AND payload IS NULL AND ev
 """
 
 
-class Hook(Shape, frozen=True, kw_only=True):
+class Receiver(Shape, frozen=True, kw_only=True):
     """A webhook as its deliverer needs it, still sealed."""
 
     webhook: Webhook
@@ -244,30 +244,30 @@ async def recount(tx: Tx, organization_id: str) -> None:
     await tx.run(_COUNT, organization_id=organization_id)
 
 
-async def hook(reader: Reader, organization_id: str, id: str, now: int) -> Hook | None:
+async def receiver(reader: Reader, organization_id: str, id: str, now: int) -> Receiver | None:
     """A webhook for its deliverer, switched on or not; None: it is gone."""
     row = await reader.one(_GET, organization_id=organization_id, id=id)
-    return None if row is None else hook_of(row, now)
+    return None if row is None else receiver_of(row, now)
 
 
-def hook_of(row: Row, now: int) -> Hook:
+def receiver_of(row: Row, now: int) -> Receiver:
     """A row that `require` gave, for its deliverer."""
     secrets = [] if row[11] is None else [row[11]]
     if row[12] is not None and row[13] > now:
         secrets.append(row[12])
-    return Hook(webhook=_shown(row), headers=row[10], secrets=secrets)
+    return Receiver(webhook=_shown(row), headers=row[10], secrets=secrets)
 
 
-def opened(gw: Gateway, hook: Hook) -> tuple[dict[str, str], list[str]]:
+def opened(gw: Gateway, receiver: Receiver) -> tuple[dict[str, str], list[str]]:
     """The custom headers that may go out, and the secrets, newest first.
 
     Raises:
         CannotOpen: they were sealed with another key than this process has.
     """
-    id = hook.webhook.id
-    headers = _opened_headers(gw, id, hook.headers)
+    id = receiver.webhook.id
+    headers = _opened_headers(gw, id, receiver.headers)
     wanted = {name: value for name, value in headers.items() if name.lower() not in OURS | FRAMING}
-    return wanted, [gw.sealer.open(each, about=f"{id} secret") for each in hook.secrets]
+    return wanted, [gw.sealer.open(each, about=f"{id} secret") for each in receiver.secrets]
 
 
 def _judge(gw: Gateway, url: str | None, headers: dict[str, str] | None, secret: str | None) -> None:

@@ -104,8 +104,8 @@ class Deliverer:
             found = await attempts.claim(self._gw, asked)
             got: dict[str, int] = {}
             for due in found:
-                got[due.hook.webhook.id] = got.get(due.hook.webhook.id, 0) + 1
-                key = (due.hook.webhook.id, due.event_id)
+                got[due.receiver.webhook.id] = got.get(due.receiver.webhook.id, 0) + 1
+                key = (due.receiver.webhook.id, due.event_id)
                 if key not in self._mine:
                     self._mine.add(key)
                     self._turns.put(due)
@@ -121,11 +121,11 @@ class Deliverer:
             task.add_done_callback(self._tasks.discard)
 
     async def _attempt(self, due: Due) -> None:
-        hook = due.hook.webhook
+        webhook = due.receiver.webhook
         try:
-            result = await attempts.attempt(self._gw, due.hook, due.event_id, due.body)
+            result = await attempts.attempt(self._gw, due.receiver, due.event_id, due.body)
         except Exception:
-            log.exception("attempt failed", webhook=hook.id)
+            log.exception("attempt failed", webhook=webhook.id)
             result = Attempt(error="the gateway could not post it")
         except asyncio.CancelledError:
             self._turns.done(due)
@@ -134,7 +134,7 @@ class Deliverer:
         self._tried.append((due, result))
         self._results.set()
         self._begin()
-        if (hook.organization_id, hook.id) in self._more and self._turns.load(hook.id) <= _AHEAD // 2:
+        if (webhook.organization_id, webhook.id) in self._more and self._turns.load(webhook.id) <= _AHEAD // 2:
             self._woken.set()
 
     async def _settle_all(self) -> None:
@@ -160,9 +160,9 @@ class Deliverer:
                 self._tried = tried + self._tried
                 raise
             for due, _ in tried:
-                self._mine.discard((due.hook.webhook.id, due.event_id))
-                if due.hook.webhook.ordered:
-                    self._more[due.hook.webhook.organization_id, due.hook.webhook.id] = None
+                self._mine.discard((due.receiver.webhook.id, due.event_id))
+                if due.receiver.webhook.ordered:
+                    self._more[due.receiver.webhook.organization_id, due.receiver.webhook.id] = None
                     self._woken.set()
 
     def _hint(self, payload: bytes) -> None:

@@ -43,10 +43,10 @@ class Turns:
 
     def put(self, due: Due) -> None:
         """Behind the others of its webhook."""
-        hook = due.hook.webhook
-        lane = self._lanes.setdefault(hook.id, _Lane(hook.organization_id))
+        webhook = due.receiver.webhook
+        lane = self._lanes.setdefault(webhook.id, _Lane(webhook.organization_id))
         lane.waiting.append(due)
-        self._offer(hook.id, lane)
+        self._offer(webhook.id, lane)
 
     def next(self) -> Due | None:
         """What is to be begun now; it is under way until `done`. None: nothing may begin."""
@@ -59,17 +59,17 @@ class Turns:
 
     def done(self, due: Due) -> None:
         """It is not under way any more."""
-        hook = due.hook.webhook
-        lane = self._lanes[hook.id]
+        webhook = due.receiver.webhook
+        lane = self._lanes[webhook.id]
         lane.running -= 1
         self._total -= 1
-        self._running[hook.organization_id] -= 1
-        if not self._running[hook.organization_id]:
-            del self._running[hook.organization_id]
+        self._running[webhook.organization_id] -= 1
+        if not self._running[webhook.organization_id]:
+            del self._running[webhook.organization_id]
         if lane.waiting:
-            self._offer(hook.id, lane)
+            self._offer(webhook.id, lane)
         elif not lane.running:
-            del self._lanes[hook.id]
+            del self._lanes[webhook.id]
 
     def _begin(self, organization_id: str) -> Due:
         able = self._able.pop(organization_id)
