@@ -38,6 +38,8 @@ GOOD: dict[str, Any] = {
     "createChannel": {"name": "channel"},
     "muteChannel": {"mute": True},
     "createRealtimeTicket": {"scope": "organization"},
+    "createWebhook": {"url": "http://hooks.invalid/", "events": [], "active": False},
+    "updateWebhook": {"active": False},
     "createKey": {"name": "key", "permissions": ["read"]},
     "sandboxReact": {"from": "9990000002", "emoji": "\U0001f44d"},
     "sandboxEdit": {"from": "9990000002", "text": "hello"},
@@ -106,6 +108,7 @@ def path(operation: Operation, session: str = "ses_nobody") -> str:
         "cid": "9990000002",
         "lid": "9990000002",
         "id": "key_nothing",
+        "did": "dlv_nothing",
     }
     return operation.path.format_map(values) + QUERIES.get(operation.id, "")
 

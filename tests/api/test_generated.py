@@ -51,4 +51,8 @@ def test_answers_keep_to_the_document(case: Any, stage: SandboxGateway) -> None:
         # A long poll would only be that: long.
         with contextlib.suppress(TypeError, ValueError):
             case.query["wait"] = min(float(case.query["wait"]), 0.01)
+    webhook = case.operation.label == "POST /api/v1/webhooks" and isinstance(case.body, dict)
+    # Nothing may leave this machine: absent, it would be active.
+    if webhook and case.body.get("active", True) in (True, None):
+        case.body["active"] = False
     case.call_and_validate(base_url=stage.url, headers={"x-api-key": stage.key})

@@ -6,10 +6,11 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 
 import pytest
 
-from wagate.backends.doors import Closed, Fetched, FetchFailed, Late, Sink
+from wagate.backends.doors import Answer, Closed, Fetched, FetchFailed, Late, Sink
 
 pytestmark = pytest.mark.anyio
 
@@ -25,8 +26,18 @@ class Counting:
     async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
         return Fetched(content_type=url, size=most_bytes)
 
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        return Answer(status=204, headers={}, body_start=body)
+
+    def judge(self, url: str) -> None:
+        """Never called: a late door judges before it is made."""
+
     async def close(self) -> None:
         type(self).closed += 1
+
+
+def anything(url: str) -> None:
+    """Judge that every URL may be used."""
 
 
 async def nothing(piece: bytes) -> None:
@@ -46,7 +57,7 @@ async def test_a_late_door_is_made_once_and_outlives_who_asked_first() -> None:
             assert self.free.wait(10)
             super().__init__()
 
-    door = Late(Slow)
+    door = Late(Slow, anything)
     first = asyncio.ensure_future(door.get("a", sink=nothing, most_bytes=1, timeout=1))
     second = asyncio.ensure_future(door.get("b", sink=nothing, most_bytes=2, timeout=1))
     await asyncio.sleep(0)
@@ -61,7 +72,7 @@ async def test_a_late_door_that_nobody_used_is_closed_without_being_made() -> No
     class Unused(Counting):
         """Never made."""
 
-    await Late(Unused).close()
+    await Late(Unused, anything).close()
     assert Unused.made == 0
 
 

@@ -92,7 +92,9 @@ milliseconds. `?` marks what may be absent. The examples were recorded from one 
     inside = [name for name in _reached(payloads) if name not in {kind.__name__ for kind in CATALOGUE.values()}]
     text += "\n## Shapes inside\n\n" + "".join(_shape(name) for name in inside)
     later = ", ".join(f"`{name}`" for name in CATALOGUE if name not in present)
-    return text + f"\n## Named, not recorded yet\n\nThe catalogue holds the names {later} for later versions.\n"
+    if later:
+        text += f"\n## Named, not recorded yet\n\nThe catalogue holds the names {later} for later versions.\n"
+    return text
 
 
 def _example(envelope: Any) -> str:

@@ -24,7 +24,8 @@ ME, ANN, BEN, CAROL = "9990000001", "9990000002", "9990000003", "9990000004"
 
 def told() -> list[dict[str, Any]]:
     """Tell the story to a fresh gateway; every event of it, in order."""
-    with tempfile.TemporaryDirectory() as folder, gateway(Path(folder), clock="manual", log_level="error") as wagate:
+    told_so = {"clock": "manual", "log_level": "error", "allowed_networks": ("127.0.0.1/32",)}
+    with tempfile.TemporaryDirectory() as folder, gateway(Path(folder), **told_so) as wagate:
         tell(wagate)
         return events(wagate)
 
@@ -47,8 +48,10 @@ def tell(wagate: SandboxGateway) -> None:
     _in_a_poll(wagate, here)
     _in_a_group(wagate, here)
     _around(wagate, here)
+    hook = _a_webhook(wagate)
     wagate.post(f"/sandbox{here}:replace")
     seen(wagate, "session.status", status="failed")
+    _it_never_answers(wagate, hook)
 
 
 def _in_a_chat(wagate: SandboxGateway, here: str) -> None:
@@ -112,6 +115,20 @@ def _around(wagate: SandboxGateway, here: str) -> None:
     seen(wagate, "call.incoming")
     wagate.post(f"{here}/channels", {"name": "News"})
     seen(wagate, "newsletter.update")
+
+
+def _a_webhook(wagate: SandboxGateway) -> str:
+    """A webhook where nobody listens."""
+    asked = {"url": "http://127.0.0.1:1/", "events": ["session.status"], "retryPolicy": {"attempts": 50}}
+    hook = f"/webhooks/{wagate.post('/webhooks', asked)['id']}"
+    wagate.post(f"{hook}:test")
+    return hook
+
+
+def _it_never_answers(wagate: SandboxGateway, hook: str) -> None:
+    wagate.until(lambda: wagate.get(f"{hook}/deliveries?status=failed")["data"])
+    wagate.advance(5 * 86_400 + 3600)
+    seen(wagate, "webhook.disabled")
 
 
 def seen(wagate: SandboxGateway, name: str, **payload: Any) -> dict[str, Any]:

@@ -14,12 +14,14 @@ import pytest
 from tests.support.files import JPEG
 from tests.support.gateways import events, home, invalid, key, organization, refused, text
 from tests.support.postgres import dsn, execute
+from tests.support.receiver import answer, receiving
 from tests.support.statements import collected
+from tests.support.webhooks import got, happened
 from wagate import testing
 from wagate.backends import postgres as adapter
 from wagate.clock import ManualClock
 from wagate.engines.sandbox.people import lid_of
-from wagate.gateway import Window, backfills, keys, leases, organizations, outbox, polls, sessions
+from wagate.gateway import Window, attempts, backfills, keys, leases, organizations, outbox, polls, sessions
 from wagate.model.contents import TextContent
 from wagate.testing import SandboxGateway
 from wagate.workers import janitor
@@ -40,7 +42,7 @@ NEVER_ON_THE_SANDBOX = {
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def wagate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
     """A gateway on each of the databases."""
-    settings: dict[str, Any] = {"send_timeout": 0.6}
+    settings: dict[str, Any] = {"send_timeout": 0.6, "allowed_networks": ("127.0.0.1/32",)}
     if request.param == "postgres":
         cluster = request.getfixturevalue("postgres")
         name = f"journey_{next(_numbers)}"
@@ -290,6 +292,48 @@ def test_the_network_ends_links(wagate: SandboxGateway) -> None:
         wagate.ask("POST", f"/sandbox/sessions/{session}:{what}")
         wagate.until(lambda session=session: wagate.get(f"/sessions/{session}").get("statusReason"))  # type: ignore[misc]
         assert wagate.get(f"/sessions/{session}")["statusReason"] == reason
+
+
+def test_webhooks(wagate: SandboxGateway) -> None:
+    owner = organization(wagate)
+    mine, gw = key(wagate, owner=owner), wagate.running.gw
+    caller = wagate.run(keys.authenticate(gw, mine))
+    session = wagate.ask("POST", "/sessions", {}, key=mine).body["id"]
+    served = receiving(x=answer(), bad=answer(status="500 Oh"))
+    server = wagate.run(served.__aenter__())
+
+    def made(path: str, **more: Any) -> str:
+        body = {"url": server.url + path, **more}
+        return "/webhooks/" + str(wagate.ask("POST", "/webhooks", body, key=mine).body["id"])
+
+    def stand(hook: str, status: str) -> list[Any]:
+        return list(wagate.ask("GET", f"{hook}/deliveries?status={status}", key=mine).body["data"])
+
+    wagate.run(happened(gw, caller, "before"))
+    ordered, bad = made("/x", ordered=True, secret="s", sessionId=session), made("/bad", retryPolicy={"attempts": 1})
+    slow = made("/bad", retryPolicy={"delaySeconds": 3600})
+    wagate.run(happened(gw, caller, *map(str, range(6)), session=session))
+    wagate.until(lambda: len(stand(ordered, "delivered")) == 6)
+    ids = [each["id"] for each in got(server)]
+    assert ids == sorted(ids)
+    dead = wagate.until(lambda: (found := stand(bad, "dead"))[5:] and found)
+    failed = wagate.until(lambda: (found := stand(slow, "failed"))[5:] and found)
+    assert wagate.ask("PATCH", bad, {"url": server.url + "/x", "ordered": True}, key=mine).status == 200
+    assert wagate.ask("POST", f"{bad}/deliveries/{dead[0]['id']}:replay", key=mine).status == 202
+    assert wagate.ask("POST", f"{bad}:replay-dead", key=mine).status == 202
+    wagate.until(lambda: len(stand(bad, "delivered")) == 6)
+    assert wagate.ask("POST", f"{slow}/deliveries/{failed[0]['id']}:replay", key=mine).status == 202
+    first = wagate.ask("GET", f"{ordered}/deliveries?limit=1", key=mine).body["data"][0]["id"]
+    assert wagate.ask("POST", f"{ordered}/deliveries/{first}:replay", key=mine).status == 202
+    wagate.until(lambda: len(stand(ordered, "delivered")) == 6)
+    assert wagate.ask("POST", f"{ordered}:test", key=mine).body["status"] == "delivered"
+    assert wagate.ask("GET", "/webhooks", key=mine).body["data"][2]["active"]
+    far = later(wagate, 6 * DAY)
+    due = wagate.run(attempts.claim(far, [((owner, slow.rpartition("/")[2]), 16)]))
+    wagate.run(attempts.settle(far, [(each, attempts.Attempt(error="no")) for each in due]))
+    assert not wagate.ask("GET", slow, key=mine).body["active"]
+    assert wagate.ask("DELETE", slow, key=mine).status == 204
+    wagate.run(served.__aexit__(None, None, None))
 
 
 def test_what_time_alone_does(wagate: SandboxGateway, here: str) -> None:

@@ -15,6 +15,7 @@ from wagate.backends.broker import LocalBroker
 from wagate.backends.database import Database, Tx
 from wagate.backends.doors import Closed, Fetching
 from wagate.backends.migrate import statements
+from wagate.backends.sealing import Sealer
 from wagate.backends.sqlite import SqliteDatabase
 from wagate.clock import ManualClock
 from wagate.engines.sandbox.engine import SandboxEngine
@@ -43,7 +44,7 @@ def over(
     told = Rules(**{"node": node, "engines": {"sandbox": SANDBOX}, "rate_per_min": 0, "rate_per_hour": 0, **rules})
     return Gateway(
         db=db, broker=LocalBroker(), clock=clock or ManualClock(START), rules=told,
-        blobs=blob_store(), http=http or Closed(),
+        blobs=blob_store(), http=http or Closed(), sealer=Sealer(bytes(32)),
     )  # fmt: skip
 
 

@@ -1,16 +1,18 @@
-"""The port to addresses that customers name: fetch a body within bounds; what can go wrong there.
+"""The port to addresses that customers name: fetch a body within bounds, post one; what can go wrong there.
 
 Apart from `http.py`, its adapter, so that who only needs the words (the gateway, and with it every short command) does
-not load the HTTP client. Called by gateway/media.
+not load the HTTP client. Called by gateway/media, gateway/webhooks and gateway/deliveries.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
+
+from wagate.backends.guard import judge_shape
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes a body piece by piece. What it raises ends the fetch and reaches the caller."""
@@ -42,6 +44,16 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a receiver answered to a post, whatever the status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Looked up without regard to case."""
+    body_start: bytes
+    """The first few KiB; less when the body broke off or did not come in time."""
+
+
 class Fetching(Protocol):
     """A way to the addresses that customers name."""
 
@@ -52,6 +64,23 @@ class Fetching(Protocol):
             UrlRefused: the URL, a redirect or an address of one may not be used.
             TooLarge: as soon as that is known.
             FetchFailed: no usable answer.
+        """
+        ...
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """Post once and give the answer, whatever its status; a redirect is an answer like any other.
+
+        Raises:
+            UrlRefused, HeaderRefused: the URL, an address of it or a header may not be used. Nothing was sent.
+            FetchFailed: no answer in `timeout` seconds. The receiver may have got the post.
+        """
+        ...
+
+    def judge(self, url: str) -> None:
+        """Refuse a URL by what stands in it, without going there.
+
+        Raises:
+            UrlRefused: see there.
         """
         ...
 
@@ -67,17 +96,27 @@ class Opened(Fetching, Protocol):
 class Late:
     """A door that is made when somebody first goes through it: loading an HTTP client costs a start 0.4 s and 10 MB.
 
-    `make` runs in a thread, once.
+    `make` runs in a thread, once; `judge` refuses URLs by what stands in them.
     """
 
-    def __init__(self, make: Callable[[], Opened]) -> None:
+    def __init__(self, make: Callable[[], Opened], judge: Callable[[str], None]) -> None:
         self._make = make
+        self._judge = judge
         self._made: asyncio.Future[Opened] | None = None
 
     async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
         """See `Fetching.get`."""
         door = await self._open()
         return await door.get(url, sink=sink, most_bytes=most_bytes, redirects=redirects, timeout=timeout)
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """See `Fetching.post`."""
+        door = await self._open()
+        return await door.post(url, body, headers, timeout=timeout)
+
+    def judge(self, url: str) -> None:
+        """See `Fetching.judge`."""
+        self._judge(url)
 
     async def close(self) -> None:
         """See `Opened.close`."""
@@ -97,3 +136,11 @@ class Closed:
     async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
         """See `Fetching.get`: always fails."""
         raise FetchFailed("nothing is fetched here")
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """See `Fetching.post`: always fails."""
+        raise FetchFailed("nothing is posted here")
+
+    def judge(self, url: str) -> None:
+        """See `Fetching.judge`: by the URL's form alone."""
+        judge_shape(url)

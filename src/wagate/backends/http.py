@@ -25,11 +25,10 @@ from importlib import metadata
 from typing import Any, Final
 
 import aiohttp
-import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from wagate.backends.doors import Fetched, FetchFailed, Sink, TooLarge
+from wagate.backends.doors import Answer, Fetched, FetchFailed, Sink, TooLarge
 from wagate.backends.guard import NOT_A_PLACE, Guard, UrlRefused, judge_header, judge_redirect, judge_shape
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -55,16 +54,6 @@ _IDLE_SECONDS = 4
 # A name server that does not answer holds a thread for many seconds. The loop's own few threads would soon all wait for
 # names of dead endpoints, and everybody's deliveries behind them.
 _LOOKUPS = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver answered to a post, whatever the status."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Looked up without regard to case."""
-    body_start: bytes
-    """At most `BODY_START` bytes; less when the body broke off or did not come in time."""
 
 
 async def resolve_by_system(host: str, port: int) -> list[str]:
@@ -206,6 +195,14 @@ class CustomerDoor(Door):
             if response is not None and not response.content.at_eof():
                 response.close()
         return Answer(status=response.status, headers=response.headers, body_start=bytes(start))
+
+    def judge(self, url: str) -> None:
+        """Refuse a URL by what stands in it, without going there.
+
+        Raises:
+            UrlRefused: see there; also for a host that is written as a refused address.
+        """
+        self._read(url)
 
     async def checked(self, host: str, port: int) -> list[str]:
         """The addresses of a host, in order, all of them judged; for connections that another library makes.

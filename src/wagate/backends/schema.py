@@ -13,6 +13,8 @@ from wagate.backends.columns import metadata
 from wagate.backends.columns import partial as _partial
 from wagate.backends.columns import position as _position
 from wagate.backends.columns import words as _text
+from wagate.backends.webhook_tables import deliveries as deliveries
+from wagate.backends.webhook_tables import webhooks as webhooks
 
 # A LID. Without a percent sign, which migrations print in two ways.
 _HIDDEN = "substr(person, length(person) - 3) = '@lid'"
@@ -26,6 +28,8 @@ organizations = Table(
     # The log's head: the last event's time and number. An event's id is made of both, under this row's lock.
     _int("log_ms", default=0),
     _int("log_seq", default=0),
+    # How many active webhooks there are: whoever records an event learns it with the log's head, at no cost.
+    _int("webhooks", default=0),
 )
 
 keys = Table(

@@ -30,6 +30,7 @@ from wagate.api import (
     realtime,
     sandbox,
     sessions,
+    webhooks,
 )
 from wagate.api import app as api
 from wagate.api import keys as key_operations
@@ -41,6 +42,7 @@ from wagate.backends.broker import LocalBroker
 from wagate.backends.doors import Late, Opened
 from wagate.backends.guard import Guard
 from wagate.backends.records import DatabaseStore
+from wagate.backends.sealing import Sealer
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
 from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
 from wagate.bootstrap.storage import (
@@ -60,6 +62,7 @@ from wagate.gateway import Gateway, feeds, keys, organizations, outbox
 from wagate.gateway import sessions as session_rows
 from wagate.model.organizations import CAPABILITIES, CreateKey
 from wagate.workers import janitor
+from wagate.workers.deliverer import Deliverer
 from wagate.workers.supervisor import Supervisor
 
 __all__ = [
@@ -92,6 +95,7 @@ OPERATIONS: list[Operation] = [
     *admin.OPERATIONS,
     *events.OPERATIONS,
     *realtime.OPERATIONS,
+    *webhooks.OPERATIONS,
     *sandbox.OPERATIONS,
 ]
 """Every operation that this version has."""
@@ -185,10 +189,12 @@ async def _foundation(
     stack.push_async_callback(blobs.close)
     await blobs.sweep_spool()
     guard = Guard.parse(settings.allowed_networks)
-    door = Late(lambda: _customer_door(guard))
+    door = Late(lambda: _customer_door(guard), guard.judge_url)
     stack.push_async_callback(door.close)
-    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door)
-    return gw, secret(settings)
+    key = secret(settings)
+    sealer = Sealer(derive(key, "secrets"))
+    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door, sealer=sealer)
+    return gw, key
 
 
 def _customer_door(guard: Guard) -> Opened:
@@ -220,6 +226,10 @@ async def _work(
     stack.push_async_callback(supervisor.close)
     _task(stack, supervisor.run(), "supervisor", on_stop=on_stop)
     _task(stack, janitor.run(gw, engines), "janitor", on_stop=on_stop)
+    deliverer = Deliverer(gw)
+    await deliverer.start(alone=alone)
+    stack.push_async_callback(deliverer.close)
+    _task(stack, deliverer.run(), "deliverer", on_stop=on_stop)
 
 
 async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemetry.Metrics) -> None:

@@ -14,6 +14,7 @@ from wagate.backends.blobs import Blobs
 from wagate.backends.broker import Broker
 from wagate.backends.database import Database
 from wagate.backends.doors import Fetching
+from wagate.backends.sealing import Sealer
 from wagate.clock import Clock
 from wagate.errors import UnsupportedByEngine
 
@@ -74,9 +75,9 @@ class Window:
 class Gateway:
     """What every promise rests on: the database is the truth, the broker carries hints and actions.
 
-    `blobs` keep the bytes of media, `http` is the door to addresses that customers name. `underway`: what this process
-    does once for all who ask for it at the same time; `feeds`: the logs that it follows for readers, by organization;
-    nothing is lost with either.
+    `blobs` keep the bytes of media, `http` is the door to addresses that customers name, `sealer` keeps their secrets.
+    `underway`: what this process does once for all who ask for it at the same time; `feeds`: the logs that it follows
+    for readers, by organization; nothing is lost with either.
     """
 
     db: Database
@@ -85,5 +86,6 @@ class Gateway:
     rules: Rules
     blobs: Blobs
     http: Fetching
+    sealer: Sealer = field(default_factory=Sealer)
     underway: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     feeds: dict[str, Any] = field(default_factory=dict)

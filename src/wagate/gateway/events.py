@@ -17,7 +17,7 @@ from ulid import ULID
 from wagate.backends.broker import Bell
 from wagate.backends.database import Tx
 from wagate.errors import BadRequest, CursorExpired, NotFound
-from wagate.gateway import Gateway
+from wagate.gateway import Gateway, webhooks
 from wagate.model import Shape, ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
@@ -27,7 +27,7 @@ Fact = tuple[str, Shape]
 
 _HEAD = """
 UPDATE organizations SET log_seq = log_seq + :count, log_ms = {greatest}(log_ms, :now)
-WHERE id = :organization_id RETURNING log_ms, log_seq
+WHERE id = :organization_id RETURNING log_ms, log_seq, webhooks
 """
 _INSERT = """
 INSERT INTO events (organization_id, id, session_id, event, timestamp, payload)
@@ -68,13 +68,20 @@ def number_of(id: str, *, field: str = "after") -> int:
 
 
 async def record(tx: Tx, now: int, organization_id: str, *, session_id: str, facts: Sequence[Fact]) -> None:
-    """Write facts to the organization's log, in this order. The caller calls `hint` after its commit."""
-    if not facts:
-        return
+    """Write facts to the organization's log, in this order, and a delivery of each for every webhook that wants it.
+
+    The caller calls `hint` after its commit.
+    """
+    if facts:
+        await record_all(tx, now, organization_id, session_id=session_id, facts=facts)
+
+
+async def record_all(tx: Tx, now: int, organization_id: str, *, session_id: str, facts: Sequence[Fact]) -> list[str]:
+    """As `record`, of at least one fact; the ids of the events."""
     head = await tx.one(_HEAD, organization_id=organization_id, count=len(facts), now=now)
     if head is None:
         raise NotFound("organization not found")
-    ms, last = head
+    ms, last, webhooks_there = head
     rows = [
         {
             "organization_id": organization_id,
@@ -87,11 +94,15 @@ async def record(tx: Tx, now: int, organization_id: str, *, session_id: str, fac
         for number, (name, payload) in enumerate(facts, last - len(facts) + 1)
     ]
     await tx.many(_INSERT, rows)
+    if webhooks_there:
+        await webhooks.enlist(tx, organization_id, session_id, rows)
+    return [str(row["id"]) for row in rows]
 
 
 def hint(gw: Gateway, organization_id: str) -> None:
-    """Tell readers that the log has grown. Only after the commit."""
+    """Tell readers and the deliverer that the log has grown. Only after the commit."""
     gw.broker.publish(f"events.{organization_id}")
+    gw.broker.publish("deliveries", organization_id.encode())
 
 
 class Wish(Shape, frozen=True, kw_only=True):
@@ -185,6 +196,7 @@ async def expire(gw: Gateway, *, limit: int = 1000) -> int:
     for (organization_id,) in await gw.db.all(_ORGANIZATIONS):
 
         async def work(tx: Tx, organization_id: str = organization_id) -> int:
+            await webhooks.keep(tx, organization_id, before)
             return await tx.run(_EXPIRE, organization_id=organization_id, before=before, limit=limit)
 
         removed += await gw.db.write(work)

@@ -1,4 +1,4 @@
-"""What time alone does: old events, old keys, unsettled sends, what deleted sessions leave behind.
+"""What time alone does: old events and deliveries, old keys, unsettled sends, what deleted sessions leave behind.
 
 Holds no rule: it calls each noun's own function until that has nothing left to do. Started by bootstrap.
 """
@@ -15,7 +15,7 @@ import structlog
 from wagate.backends.broker import Bell
 from wagate.engines import base
 from wagate.errors import Unavailable, WagateError
-from wagate.gateway import Gateway, events, leases, media, outbox, outcomes, polls, purges, tickets
+from wagate.gateway import Gateway, deliveries, events, leases, media, outbox, outcomes, polls, purges, tickets
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +87,7 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
         outcomes.expire_uncertain,
         media.expire,
         tickets.expire,
+        deliveries.expire,
     )
     for chore in chores:
         with _alone(chore.__module__):

@@ -1,0 +1,289 @@
+"""Attempts: deliveries claimed, posted, and settled by what came of it.
+
+A claim is a lease: what a process had claimed when it died is claimed again when the lease ends, or at once when that
+process comes back, so a delivery may repeat, always with the same id. Between attempts it waits as its webhook's retry
+policy says. A webhook that has only failed for five days is switched off. In a webhook with strict order a session's
+next delivery becomes ready when the one before is settled. Called by workers/deliverer and gateway/deliveries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from itertools import groupby
+
+import msgspec
+
+from wagate.backends.database import Row, Tx
+from wagate.backends.doors import FetchFailed
+from wagate.backends.guard import Refused
+from wagate.backends.sealing import CannotOpen
+from wagate.gateway import Gateway, events, webhooks
+from wagate.gateway.webhooks import Receiver
+from wagate.model import Shape
+from wagate.model.events import Event, WebhookNotice
+from wagate.model.signatures import headers_of
+from wagate.model.webhooks import wait_before
+
+TIMEOUT = 10.0
+"""Seconds that a receiver has for its answer."""
+LEASE_MS = 60_000
+GIVE_UP_MS = 5 * 86_400_000
+"""A webhook that has failed for so long without one success is switched off."""
+
+_HERE = "organization_id = :organization_id AND webhook_id = :webhook_id"
+_HUNGRY = """
+-- any organization: the deliverer's look at all of them
+SELECT w.organization_id, w.id FROM webhooks w WHERE w.active = 1 AND EXISTS (
+  SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.open = 1 AND d.ready = 1 AND d.due_at <= :now)
+"""
+_HUNGRY_OF = """
+SELECT w.organization_id, w.id FROM webhooks w
+WHERE w.organization_id IN ({each:organizations}) AND w.active = 1 AND EXISTS (
+  SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.open = 1 AND d.ready = 1 AND d.due_at <= :now)
+"""
+_CLAIM = f"""
+UPDATE deliveries SET due_at = :until, holder = :node WHERE {_HERE} AND event_id IN (
+  SELECT d.event_id FROM deliveries d
+  WHERE d.webhook_id = :webhook_id AND d.open = 1 AND d.ready = 1 AND d.due_at <= :now
+  ORDER BY d.due_at, d.event_id LIMIT :limit {{skip_locked}})
+RETURNING event_id, session_id, event, timestamp, payload, attempts
+"""
+_PAYLOADS = "SELECT id, payload FROM events WHERE organization_id = :organization_id AND id IN ({each:ids})"
+_REAP = """
+-- any organization: what an earlier life of this process, or any life, had claimed
+UPDATE deliveries SET holder = NULL, due_at = :now
+WHERE open = 1 AND ready = 1 AND holder IS NOT NULL AND (:everyone = 1 OR holder = :node)
+"""
+_SETTLE = f"""
+UPDATE deliveries SET status = :status, open = :open, attempts = :attempts, due_at = :due_at, holder = NULL,
+  last_response_code = :code, last_error = :error,
+  payload = CASE WHEN :status = 'delivered' THEN NULL ELSE COALESCE(payload, (
+    SELECT e.payload FROM events e WHERE e.organization_id = :organization_id AND e.id = deliveries.event_id)) END
+WHERE {_HERE} AND event_id = :event_id AND open = 1
+"""
+_DELIVERED = f"""
+UPDATE deliveries SET status = 'delivered', open = 0, attempts = :attempts, holder = NULL, payload = NULL,
+  last_response_code = :code, last_error = NULL
+WHERE {_HERE} AND event_id = :event_id AND open = 1
+"""
+_NEXT = f"""
+UPDATE deliveries SET ready = 1 WHERE {_HERE} AND event_id = (
+  SELECT MIN(d.event_id) FROM deliveries d WHERE d.webhook_id = :webhook_id AND d.lane = :lane AND d.open = 1)
+"""
+_WELL = """
+UPDATE webhooks SET failing_since = NULL
+WHERE organization_id = :organization_id AND id = :webhook_id AND failing_since IS NOT NULL
+"""
+_FAILING = """
+UPDATE webhooks SET failing_since = COALESCE(failing_since, :now)
+WHERE organization_id = :organization_id AND id = :webhook_id AND active = 1 RETURNING failing_since
+"""
+_SWITCH_OFF = "UPDATE webhooks SET active = 0, updated_at = :now WHERE organization_id = :organization_id AND id = :id"
+
+Place = tuple[str, str]
+"""A webhook: its organization and its id."""
+
+
+class Due(Shape, frozen=True, kw_only=True):
+    """A claimed delivery. `body` is the whole body of the post; `attempts` were made before."""
+
+    receiver: Receiver
+    event_id: str
+    session_id: str
+    body: bytes
+    attempts: int
+
+
+class Attempt(Shape, frozen=True, kw_only=True):
+    """What came of one try. Without an `error` the receiver took it. `asked`: its `Retry-After`, in seconds."""
+
+    code: int | None = None
+    error: str | None = None
+    asked: float | None = None
+    duration_ms: int = 0
+
+
+async def hungry(gw: Gateway, organizations: Sequence[str] | None = None) -> list[Place]:
+    """Active webhooks that something is due for, of these organizations, or of all."""
+    now = gw.clock.now()
+    if organizations is None:
+        rows = await gw.db.all(_HUNGRY, now=now)
+    else:
+        rows = await gw.db.all(_HUNGRY_OF, now=now, organizations=msgspec.json.encode(organizations).decode())
+    return [(row[0], row[1]) for row in rows]
+
+
+async def claim(gw: Gateway, wants: Sequence[tuple[Place, int]]) -> list[Due]:
+    """Lease what is due for these webhooks, the longest due first, at most so many of each."""
+    now = gw.clock.now()
+
+    async def work(tx: Tx) -> list[tuple[Receiver, list[Row]]]:
+        claimed = []
+        for (organization_id, webhook_id), room in wants:
+            receiver = await webhooks.receiver(tx, organization_id, webhook_id, now)
+            if receiver is not None and receiver.webhook.active:
+                rows = await tx.all(
+                    _CLAIM,
+                    organization_id=organization_id,
+                    webhook_id=webhook_id,
+                    now=now,
+                    until=now + LEASE_MS,
+                    node=gw.rules.node,
+                    limit=room,
+                )
+                claimed.append((receiver, rows))
+        return claimed
+
+    claimed = await gw.db.write(work)
+    payloads = await _payloads(gw, claimed)
+    found = []
+    for receiver, rows in claimed:
+        for event_id, session_id, name, timestamp, kept, attempts in sorted(rows, key=lambda row: str(row[0])):
+            payload = kept or payloads.get((receiver.webhook.organization_id, event_id), "{}")
+            body = body_of(receiver.webhook.organization_id, event_id, session_id, (name, timestamp, payload))
+            found.append(Due(receiver=receiver, event_id=event_id, session_id=session_id, body=body, attempts=attempts))
+    return found
+
+
+async def attempt(gw: Gateway, receiver: Receiver, event_id: str, body: bytes) -> Attempt:
+    """Post once, signed as of now. Never raises for what the receiver does."""
+    begun = gw.clock.now()
+    try:
+        custom, secrets = webhooks.opened(gw, receiver)
+        headers = custom | headers_of(event_id, body, begun, secrets)
+        answer = await gw.http.post(receiver.webhook.url, body, headers, timeout=TIMEOUT)
+    except (FetchFailed, Refused) as failure:
+        return Attempt(error=failure.reason, duration_ms=gw.clock.now() - begun)
+    except CannotOpen as failure:
+        return Attempt(error=str(failure), duration_ms=gw.clock.now() - begun)
+    duration = max(gw.clock.now() - begun, 0)
+    if 200 <= answer.status <= 299:
+        return Attempt(code=answer.status, duration_ms=duration)
+    said = f"it answered {answer.status}" + (", and redirects are not followed" if 300 <= answer.status <= 399 else "")
+    asked = _asked(answer.headers.get("Retry-After"), gw.clock.now())
+    return Attempt(code=answer.status, error=said, asked=asked, duration_ms=duration)
+
+
+async def settle(gw: Gateway, tried: Sequence[tuple[Due, Attempt]]) -> None:
+    """Write down what came of attempts, of many at once; switch off a webhook that has failed for too long."""
+    now = gw.clock.now()
+    by_organization = sorted(tried, key=lambda each: each[0].receiver.webhook.organization_id)
+
+    async def work(tx: Tx) -> list[str]:
+        told = []
+        for organization_id, group in groupby(
+            by_organization, key=lambda each: each[0].receiver.webhook.organization_id
+        ):
+            mine = list(group)
+            await _settle_deliveries(tx, organization_id, mine, now)
+            if await _judge_webhooks(tx, organization_id, mine, now):
+                told.append(organization_id)
+        return told
+
+    for organization_id in await gw.db.write(work):
+        events.hint(gw, organization_id)
+
+
+async def reap(gw: Gateway, *, everyone: bool) -> None:
+    """Free what an earlier life of this process had claimed; `everyone`: what anybody had, as no other lives."""
+
+    async def work(tx: Tx) -> None:
+        await tx.run(_REAP, now=gw.clock.now(), everyone=int(everyone), node=gw.rules.node)
+
+    await gw.db.write(work)
+
+
+async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> None:
+    if any(due.receiver.webhook.ordered or result.error for due, result in tried):
+        # Before any webhook's row, as everywhere; and no event may join a queue whose head is being settled.
+        await tx.run(webhooks.LOCK, organization_id=organization_id)
+    delivered, failed = [], []
+    for due, result in tried:
+        row = {
+            "organization_id": organization_id,
+            "webhook_id": due.receiver.webhook.id,
+            "event_id": due.event_id,
+            "attempts": due.attempts + 1,
+            "code": result.code,
+        }
+        if result.error is None:
+            delivered.append(row)
+        else:
+            policy = due.receiver.webhook.retry_policy
+            dead = due.attempts + 1 >= policy.attempts
+            wait = 0.0 if dead else wait_before(policy, due.attempts + 1, asked=result.asked)
+            more = {"open": int(not dead), "due_at": now + round(wait * 1000), "error": result.error}
+            failed.append(row | more | {"status": "dead" if dead else "failed"})
+    await tx.many(_DELIVERED, delivered)
+    await tx.many(_SETTLE, failed)
+    lanes = {(due.receiver.webhook.id, due.session_id) for due, _ in tried if due.receiver.webhook.ordered}
+    rows = [{"organization_id": organization_id, "webhook_id": id, "lane": lane} for id, lane in sorted(lanes)]
+    await tx.many(_NEXT, rows)
+
+
+async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> bool:
+    """Note which webhooks are well and which fail; whether one was switched off, and an event says so."""
+    well = {due.receiver.webhook.id for due, result in tried if result.error is None}
+    failing = {
+        due.receiver.webhook.id: (due.receiver, result.error) for due, result in tried if result.error is not None
+    }
+    for id in sorted(well):
+        await tx.run(_WELL, organization_id=organization_id, webhook_id=id)
+    off = False
+    for id, (receiver, error) in sorted(failing.items()):
+        if id in well:
+            continue
+        row = await tx.one(_FAILING, organization_id=organization_id, webhook_id=id, now=now)
+        if row is not None and now - row[0] >= GIVE_UP_MS:
+            await tx.run(_SWITCH_OFF, organization_id=organization_id, id=id, now=now)
+            await webhooks.recount(tx, organization_id)
+            notice = WebhookNotice(webhook_id=id, reason="failing", last_error=error)
+            facts: list[events.Fact] = [("webhook.disabled", notice)]
+            await events.record(tx, now, organization_id, session_id=session_of(receiver), facts=facts)
+            off = True
+    return off
+
+
+async def _payloads(gw: Gateway, claimed: list[tuple[Receiver, list[Row]]]) -> dict[tuple[str, str], str]:
+    wanted: dict[str, set[str]] = {}
+    for receiver, rows in claimed:
+        wanted.setdefault(receiver.webhook.organization_id, set()).update(row[0] for row in rows if row[4] is None)
+    found = {}
+    for organization_id, ids in wanted.items():
+        if ids:
+            asked = msgspec.json.encode(sorted(ids)).decode()
+            for id, payload in await gw.db.all(_PAYLOADS, organization_id=organization_id, ids=asked):
+                found[organization_id, id] = payload
+    return found
+
+
+def body_of(organization_id: str, id: str, session_id: str, fact: tuple[str, int, str]) -> bytes:
+    """The body of a post: the envelope of an event, of its name, its time and its encoded payload."""
+    name, timestamp, payload = fact
+    event = Event(
+        id=id,
+        event=name,
+        session=session_id,
+        organization=organization_id,
+        timestamp=timestamp,
+        payload=msgspec.Raw(payload.encode()),
+    )
+    return msgspec.json.encode(event)
+
+
+def session_of(receiver: Receiver) -> str:
+    """The session that an event about this webhook is of; empty for one of all sessions."""
+    return receiver.webhook.session_id if isinstance(receiver.webhook.session_id, str) else ""
+
+
+def _asked(header: str | None, now: int) -> float | None:
+    """Seconds from a `Retry-After`: a number, or a date."""
+    if not header:
+        return None
+    if header.strip().isascii() and header.strip().isdigit():
+        return float(header.strip()[:9])
+    try:
+        return max(parsedate_to_datetime(header).timestamp() - now / 1000, 0.0)
+    except (TypeError, ValueError):
+        return None
