@@ -20,6 +20,7 @@ ONE, OTHER = Sealer(bytes(32)), Sealer(bytes(31) + b"\1")
         (ONE, "a", ONE.seal("words", about="a")[:-4] + "AAAA"),
         (Sealer(), "a", ONE.seal("words", about="a")),
     ],
+    ids=["another key", "about another", "plain", "empty", "no base64", "forged", "no key"],
 )
 def test_anything_else_stays_closed(sealer: Sealer, about: str, sealed: str) -> None:
     with pytest.raises(CannotOpen):
