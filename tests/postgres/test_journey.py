@@ -21,7 +21,7 @@ from wagate import testing
 from wagate.backends import postgres as adapter
 from wagate.clock import ManualClock
 from wagate.engines.sandbox.people import lid_of
-from wagate.gateway import Window, attempts, backfills, keys, leases, organizations, outbox, polls, sessions
+from wagate.gateway import Window, attempts, backfills, keys, leases, organizations, outbox, polls, sessions, tickets
 from wagate.model.contents import TextContent
 from wagate.testing import SandboxGateway
 from wagate.workers import janitor
@@ -275,6 +275,17 @@ def test_keys_are_made_turned_and_revoked(wagate: SandboxGateway, here: str) -> 
     assert made["id"] in [each["id"] for each in wagate.get("/keys")["data"]]
     assert wagate.post(f"/keys/{made['id']}:rotate")["secret"] != made["secret"]
     assert wagate.ask("DELETE", f"/keys/{made['id']}").status == 204
+
+
+def test_a_ticket_is_good_once_and_its_key_is_watched(wagate: SandboxGateway) -> None:
+    gw = wagate.running.gw
+    ticket = wagate.post("/realtime/ticket", {"events": ["message"]})["ticket"]
+    wagate.run(tickets.must_be_known(gw, ticket))
+    redeemed = wagate.run(tickets.redeem(gw, ticket))
+    assert redeemed.names == frozenset({"message"})
+    refused(wagate.ask("GET", f"/realtime?ticket={ticket}"), 401, "unauthorized")
+    mine = wagate.run(keys.authenticate(gw, wagate.key)).key_id
+    assert set(wagate.run(keys.standing(gw, [mine, "key_nothing"]))) == {mine}
 
 
 def test_a_session_is_read_anew(wagate: SandboxGateway, here: str) -> None:
