@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ KILLS = 3
 READERS = 3
 
 
-class Resuming(threading.Thread):
+class Resuming(threading.Thread, ABC):
     """Reads live until it is told to stop and has everything; goes away and comes back as it likes."""
 
     def __init__(self, gateway: Life, *, seed: int) -> None:
@@ -45,8 +46,9 @@ class Resuming(threading.Thread):
                 time.sleep(0.02)
             self.resumed += 1
 
+    @abstractmethod
     def read(self, most: int) -> None:
-        raise NotImplementedError
+        """Read at most so many events; may end in any way."""
 
 
 class BySocket(Resuming):

@@ -52,8 +52,10 @@ class Supervisor:
         look_at = loop.time()
         self._woken.set()
         while True:
+            # Not `wait_for`: it may swallow a cancellation that comes together with the hint.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), rules.poll_seconds)
+                async with asyncio.timeout(rules.poll_seconds):
+                    await self._woken.wait()
             self._woken.clear()
             try:
                 await self._look_at_hints()
