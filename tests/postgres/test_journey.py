@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.files import JPEG
 from tests.support.gateways import events, home, invalid, key, organization, refused, text
@@ -37,24 +34,6 @@ NEVER_ON_THE_SANDBOX = {
     "aliases._MEMBER",
 }
 """It sends with ids chosen beforehand and tells both addresses of every member. See test_statements.py for these."""
-
-
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def wagate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    """A gateway on each of the databases."""
-    settings: dict[str, Any] = {"send_timeout": 0.6, "allowed_networks": ("127.0.0.1/32",)}
-    if request.param == "postgres":
-        cluster = request.getfixturevalue("postgres")
-        name = f"journey_{next(_numbers)}"
-        execute(cluster, f"CREATE DATABASE {name}")
-        settings["database_url"] = dsn(cluster.partition("?host=")[2], name)
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data", **settings) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def here(wagate: SandboxGateway) -> str:
-    return "/sessions/" + str(wagate.linked("9990000001", autoRead=True)["id"])
 
 
 def later(wagate: SandboxGateway, ms: int) -> Any:
