@@ -74,8 +74,8 @@ def test_where_spans_are_not_recorded_work_stands_where_it_came_from() -> None:
 class Kept:
     """A recorder that remembers."""
 
-    def __init__(self, name: str, parent: str | None, kind: str, attributes: Any) -> None:
-        self.said: dict[str, Any] = {"name": name, "parent": parent, "kind": kind, **attributes}
+    def __init__(self, name: str, parent: str | None, kind: str) -> None:
+        self.said: dict[str, Any] = {"name": name, "parent": parent, "kind": kind}
         self.traceparent = f"00-{TRACE}-00000000000000aa-01"
         self.ended: list[Any] = []
 
@@ -101,8 +101,9 @@ def kept() -> Iterator[list[Kept]]:
 
 
 def test_where_they_are_each_becomes_the_place_of_what_follows(kept: list[Kept]) -> None:
-    with traces.span("x", f"00-{TRACE}-{SPAN}-01", kind="client", attributes={"a": 1}) as here:
+    with traces.span("x", f"00-{TRACE}-{SPAN}-01", kind="client") as here:
         assert here.traceparent == f"00-{TRACE}-00000000000000aa-01"
+        here.tell({"a": 1})
         here.tell({"b": 2}, name="y")
         assert kept[0].ended == []
     (span,) = kept

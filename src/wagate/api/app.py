@@ -129,7 +129,11 @@ class _Exchange:
 
     def told(self, status: int) -> dict[str, str | int | bool]:
         """The request as its span tells of it: of the path its pattern alone, for it holds numbers."""
-        told = {"http.request.method": self.scope["method"], "http.response.status_code": status, "url.scheme": "http"}
+        told = {
+            "http.request.method": self.scope["method"],
+            "http.response.status_code": status,
+            "url.scheme": self.scope["scheme"],
+        }
         route = {"http.route": self.route} if self.route else {}
         return {**told, **route, "wagate.request.id": self.request_id}
 

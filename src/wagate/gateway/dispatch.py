@@ -153,8 +153,8 @@ async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateErr
     Raises:
         LeaseLost: the session is another's; the entry is theirs to finish.
     """
-    here = traces.span("settle", entry.traceparent, attributes=outbox.named(held.organization_id, held.id))
-    settling = msgspec.structs.replace(entry, traceparent=here.traceparent)
+    here = traces.span("settle", entry.traceparent)
+    settling = entry if not here.recorded else msgspec.structs.replace(entry, traceparent=here.traceparent)
 
     async def work(tx: Tx) -> bool:
         now = gw.clock.now()
@@ -168,7 +168,9 @@ async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateErr
     verdict = _verdict(outcome)[0]
     with here:
         more = await gw.db.write(work)
-        here.tell({"wagate.outbox.id": entry.id, "wagate.outcome": verdict})
+        if here.recorded:
+            told = {"wagate.outbox.id": entry.id, "wagate.outcome": verdict}
+            here.tell(outbox.named(held.organization_id, held.id) | told)
     tell(gw, held.organization_id, held.id, entry.id)
     polls.hint(gw, entry.content)
     gw.broker.publish("sends", verdict.encode())

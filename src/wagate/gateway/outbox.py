@@ -158,11 +158,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         Gone: a file of it waited for too long.
     """
     minted = ids.mint("ob", gw.clock.now())
-    here = traces.span(
-        "accept",
-        traces.current.get(),
-        attributes=named(caller.organization_id, session_id) | {"wagate.outbox.id": minted},
-    )
+    here = traces.span("accept", traces.current.get())
 
     async def work(tx: Tx) -> Entry:
         session = await sessions.require(tx, caller, session_id, lock=True)
@@ -204,7 +200,9 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
 
     with here:
         entry = await gw.db.write(work)
-        here.tell({"wagate.replayed": entry.replayed})
+        if here.recorded:
+            here.tell(named(caller.organization_id, session_id))
+            here.tell({"wagate.outbox.id": entry.id, "wagate.replayed": entry.replayed})
     if not entry.replayed:
         # With an id: it is claimed already, and the holder takes it up without another transaction.
         gw.broker.publish(f"outbox.{session_id}", entry.id.encode() if entry.status == "pending" else b"")

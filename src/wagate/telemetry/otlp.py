@@ -113,7 +113,7 @@ def _recording(provider: TracerProvider, version: str) -> traces.Recorder:
         "consumer": trace.SpanKind.CONSUMER,
     }
 
-    def record(name: str, parent: str | None, kind: Kind, attributes: Attributes) -> Recorded:
+    def record(name: str, parent: str | None, kind: Kind) -> Recorded:
         # Where it hangs is always said: what some library holds for the present one is not asked.
         where = Context()
         if parent is not None:
@@ -124,7 +124,7 @@ def _recording(provider: TracerProvider, version: str) -> traces.Recorder:
                 trace_flags=trace.TraceFlags(int(parent[53:], 16)),
             )
             where = trace.set_span_in_context(trace.NonRecordingSpan(place), where)
-        return _Recorded(tracer.start_span(name, where, kind=kinds[kind], attributes=dict(attributes)))
+        return _Recorded(tracer.start_span(name, where, kind=kinds[kind]))
 
     return record
 

@@ -22,6 +22,8 @@ current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """The place in a trace that this task works at: transactions and log lines take it from here."""
 
 _FORM = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_NOT_ZERO = 1 << 64 | 1
+"""Neither id may be zero. Samplers that draw by the trace's id look at its size, not at its last digit."""
 _random_bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits
 
 
@@ -30,7 +32,8 @@ def begin() -> str:
 
     It says `sampled`: a receiver whose sampler follows its caller would otherwise stop recording what we post to it.
     """
-    return f"00-{_random_bits(128) or 1:032x}-{_random_bits(64) or 1:016x}-01"
+    digits = f"{_random_bits(192) | _NOT_ZERO:048x}"
+    return f"00-{digits[:32]}-{digits[32:]}-01"
 
 
 def continued(header: bytes | None) -> str | None:
@@ -66,8 +69,8 @@ class Recorded(Protocol):
         ...
 
 
-Recorder = Callable[[str, str | None, Kind, Attributes], Recorded]
-"""Begins a span: its name, the place it hangs from (None: a new trace), its kind, its attributes. Never raises."""
+Recorder = Callable[[str, str | None, Kind], Recorded]
+"""Begins a span: its name, the place it hangs from (None: a new trace), its kind. Never raises."""
 
 _recorder: Recorder | None = None
 
@@ -98,7 +101,7 @@ class Span:
 
     @property
     def recorded(self) -> bool:
-        """Whether anybody keeps it, and it is worth telling more."""
+        """Whether anybody keeps it: what it would be told costs time to gather."""
         return self._recorded is not None
 
     def tell(self, attributes: Attributes, *, name: str | None = None) -> None:
@@ -107,12 +110,9 @@ class Span:
             self._recorded.tell(attributes, name)
 
 
-_NONE: Attributes = {}
-
-
-def span(name: str, parent: str | None, *, kind: Kind = "internal", attributes: Attributes = _NONE) -> Span:
+def span(name: str, parent: str | None, *, kind: Kind = "internal") -> Span:
     """Work that hangs from `parent`; None begins a trace. Where spans are not recorded it stands at `parent` itself."""
     if _recorder is None:
         return Span(parent or begin(), None)
-    recorded = _recorder(name, parent, kind, attributes)
+    recorded = _recorder(name, parent, kind)
     return Span(recorded.traceparent, recorded)

@@ -63,7 +63,7 @@ async def take(gw: Gateway, held: Held, reports: Sequence[base.Report]) -> list[
         LeaseLost: the session is another's.
     """
     # What the network tells begins a trace: each report its own, whoever's task carries it here.
-    spans = [traces.span("receive", None, kind="consumer", attributes=_named(held, report)) for report in reports]
+    spans = [traces.span("receive", None, kind="consumer") for _ in reports]
 
     async def work(tx: Tx) -> tuple[bool, bool]:
         auto_read = await leases.fence(tx, held)
@@ -79,6 +79,9 @@ async def take(gw: Gateway, held: Held, reports: Sequence[base.Report]) -> list[
         for begun in spans:
             stack.enter_context(begun)
         auto_read, sent = await gw.db.write(work, patient=all(isinstance(report, Receipt) for report in reports))
+        for report, begun in zip(reports, spans, strict=True):
+            if begun.recorded:
+                begun.tell(_named(held, report))
     events.hint(gw, held.organization_id)
     for report in reports:
         if isinstance(report, Arrived):

@@ -259,7 +259,9 @@ class Runner:
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
         try:
             await type_first(self._gw, self.held, self._line, entry)
-            with traces.span("send", entry.traceparent, kind="client", attributes=self._named(entry)):
+            with traces.span("send", entry.traceparent, kind="client") as here:
+                if here.recorded:
+                    here.tell(self._named(entry))
                 async with asyncio.timeout(self._gw.rules.send_timeout):
                     return await self._line.send(outgoing)
         except TimeoutError:
