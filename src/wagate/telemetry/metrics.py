@@ -188,10 +188,10 @@ def metrics_page() -> str:
     """docs/reference/metrics.md, whole. A test holds the file to it."""
     text = (
         "# Metrics\n\n"
-        "What `/metrics` shows, for Prometheus; how to reach it and what to watch: [the guide]"
-        "(../guides/observability.md). This page is\nprinted from `src/wagate/telemetry/metrics.py`. Beside these stand"
-        " the process's own (`process_…`). The gauges are\nlooked up every five seconds; counters and histograms are"
-        " this process's since its start.\n\n"
+        "What `/metrics` shows, for Prometheus. How to reach it, and what to be woken by: [the guide]"
+        "(../guides/observability.md#metrics).\n"
+        "This page is printed from `src/wagate/telemetry/metrics.py`. Beside these stand the process's own\n"
+        "(`process_…`). Gauges are looked up every five seconds; the others count from the process's start.\n\n"
         "| metric | kind | what it says | labels |\n|---|---|---|---|\n"
     )
     for family in FAMILIES:
