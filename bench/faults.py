@@ -8,6 +8,7 @@ and whatever input was acknowledged is in the log once. Called by `bench.soak`, 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import json
@@ -27,8 +28,8 @@ from bench.receivers import Receiver, Receivers, receiving
 
 PHONES = [f"99900000{n:02}" for n in range(8)]
 PEOPLE = [f"99901000{n:02}" for n in range(40)]
-SENDS = 0.1
-"""The share of the input that is sent instead of received: four events each, all others one."""
+SENDS, FILES = 0.1, 0.2
+"""The share of the input that is sent instead of received: four events each, all others one. Of it, what are files."""
 BACKLOG_SECONDS = 1.0
 """How long after it is healthy a gateway that was killed has sent its first old delivery."""
 SPARE_DESCRIPTORS = 40
@@ -43,6 +44,8 @@ class Plan:
     per_second: int
     kill_every: tuple[float, float]
     """Seconds between two ends of the gateway, at least and at most."""
+    kills: int = 0
+    """So many at least, however long that takes."""
     readers: int = 3
     """Of each kind."""
     seed: int = 0
@@ -56,6 +59,7 @@ class Outcome:
     took: float = 0.0
     events: int = 0
     input: Count = field(default_factory=lambda: Count(acknowledged=0))
+    files: int = 0
     kills: dict[str, int] = field(default_factory=lambda: {"SIGKILL": 0, "SIGTERM": 0})
     resumed: dict[str, int] = field(default_factory=dict)
     posts: dict[str, str] = field(default_factory=dict)
@@ -80,7 +84,7 @@ class Outcome:
         found = [
             f"seed: {self.seed}",
             f"events: {self.events:,} in {self.took:.0f} s, {self.events / self.took:.0f}/s",
-            f"input acknowledged and in the log: {self.input}",
+            f"input acknowledged and in the log: {self.input}; files given back as they were sent: {self.files:,}",
             "ends of the gateway: " + ", ".join(f"{n} by {name}" for name, n in self.kills.items()),
             "readings: " + ", ".join(f"{kind} {n}" for kind, n in self.resumed.items()),
             *(f"webhook `{name}`: {said}" for name, said in self.posts.items()),
@@ -109,26 +113,32 @@ class Input:
         self._per_second = per_second / (1 - SENDS + 4 * SENDS)
         self._room = asyncio.Semaphore(64)
         self.accepted: list[str] = []
+        self.files: dict[tuple[str, str], bytes] = {}
+        """By session and message, the digest of what was sent."""
         self.unanswered = 0
 
-    async def run(self, until: float) -> None:
-        """Make input until that moment."""
+    async def run(self, over: asyncio.Event) -> None:
+        """Make input until it is over; what was missed while nobody answered is made up for."""
         async with asyncio.TaskGroup() as group:
             start = time.monotonic()
             for number in itertools.count():
-                due = start + number / self._per_second
-                if due >= until:
-                    return
-                await asyncio.sleep(due - time.monotonic())
+                await asyncio.sleep(start + number / self._per_second - time.monotonic())
                 await self._life.up.wait()
                 await self._room.acquire()
+                if over.is_set():
+                    return
                 group.create_task(self._one(number))
 
     async def _one(self, number: int) -> None:
         place, person = self._chance.randrange(len(PHONES)), self._chance.choice(PEOPLE)
         body: dict[str, Any] = {"type": "text", "text": f"message {number}"}
+        session, file = self._sessions[place], b""
         if self._chance.random() < SENDS:
-            path, body["to"] = f"/sessions/{self._sessions[place]}/messages?async=true", person
+            path, body["to"] = f"/sessions/{session}/messages?async=true", person
+            if self._chance.random() < FILES:
+                file = self._chance.randbytes(self._chance.randint(1, 30_000)).hex().encode()
+                media = {"data": base64.b64encode(file).decode(), "filename": "noise.txt"}
+                body = {"type": "document", "to": person, "media": media}
         else:
             path, body["from"], body["to"] = "/sandbox/messages", person, PHONES[place]
         try:
@@ -139,7 +149,10 @@ class Input:
         finally:
             self._room.release()
         if status in (200, 202):
-            self.accepted.append(json.loads(answer)["waMessageId"])
+            id = json.loads(answer)["waMessageId"]
+            self.accepted.append(id)
+            if file:
+                self.files[session, id] = digest(file)
         else:
             # Told to come again: it may have happened all the same.
             self.unanswered += 1
@@ -171,8 +184,10 @@ async def run(folder: Path, plan: Plan) -> Outcome:
         try:
             begun = time.monotonic()
             made = Input(gateway, sessions, random.Random(plan.seed + 2), plan.per_second)
-            making = asyncio.create_task(made.run(begun + plan.seconds))
+            over = asyncio.Event()
+            making = asyncio.create_task(made.run(over))
             await _kill(gateway, receivers, outcome, plan, chance)
+            over.set()
             await making
             outcome.took = time.monotonic() - begun
             await _quiet(gateway, readers, receivers)
@@ -196,7 +211,10 @@ async def run(folder: Path, plan: Plan) -> Outcome:
 async def _kill(gateway: Life, receivers: Receivers, outcome: Outcome, plan: Plan, chance: random.Random) -> None:
     """End the gateway again and again; each time note when the first old delivery comes."""
     until = time.monotonic() + plan.seconds
-    while (pause := chance.uniform(*plan.kill_every)) < until - time.monotonic():
+    while True:
+        pause, left = chance.uniform(*plan.kill_every), until - time.monotonic()
+        if pause > left and sum(outcome.kills.values()) >= plan.kills:
+            return await asyncio.sleep(left)
         await asyncio.sleep(pause)
         first = not outcome.kills["SIGKILL"]
         number = signal.SIGKILL if first else chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
@@ -256,6 +274,11 @@ async def _judge(gateway: Life, outcome: Outcome, readers: list[Reader], receive
     outcome.input = exactly_once(made.accepted, told, unanswered=made.unanswered)
     if not outcome.input.good:
         outcome.wrong.append(f"input: {outcome.input}")
+    for (session, id), sent in made.files.items():
+        status, body = await gateway.ask("GET", f"/sessions/{session}/messages/{id}/media")
+        if status != 200 or digest(body) != sent:
+            outcome.wrong.append(f"the file of {id} is not what was sent ({status})")
+    outcome.files = len(made.files)
 
 
 def first_difference(seen: list[Any], whole: list[Any]) -> int | None:
