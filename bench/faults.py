@@ -166,7 +166,7 @@ async def run(folder: Path, plan: Plan) -> Outcome:
         Receiver(name="well"),
         Receiver(name="failing", fails=0.2),
         Receiver(name="slow", events=["message.from_me"], slow=(0.02, 0.2)),
-        Receiver(name="ordered", events=["message", "message.from_me"], fails=0.002, ordered=True),
+        Receiver(name="ordered", events=["message.from_me", "message.status"], fails=0.005, ordered=True),
     ]
     async with (
         receiving(Receivers(random.Random(plan.seed + 1), *each)) as receivers,

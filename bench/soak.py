@@ -7,6 +7,7 @@ five minutes while events are made; `--write` puts what it found into docs/relia
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -47,11 +48,13 @@ def main() -> int:
 def _faults(folder: Path, minutes: float, per_second: int, chosen: argparse.Namespace) -> bool:
     plan = faults.Plan(seconds=minutes * 60, per_second=per_second, kill_every=KILL_EVERY, seed=chosen.seed)
     print(f"faults: seed {plan.seed}", flush=True)
+    before = os.getloadavg()
     outcome = uvloop.run(faults.run(folder / "faults", plan))
     late = [f"LATE: {each:.2f} s, {faults.BACKLOG_SECONDS:g} s at most" for each in outcome.late]
     lines = [
         f"machine: {machine.described()}",
-        f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average of the last 5 minutes {os.getloadavg()[1]:.1f}, "
+        f"before {before[1]:.1f}",
         f"command: `python -m bench.soak --only faults --minutes {minutes:g} --per-second {per_second} "
         f"--seed {plan.seed}`",
         *outcome.lines(),
@@ -59,10 +62,10 @@ def _faults(folder: Path, minutes: float, per_second: int, chosen: argparse.Name
     ]
     print("\n".join(lines))
     if chosen.write:
-        before, _, after = PAGE.read_text().partition(MARK)
+        head, _, after = PAGE.read_text().partition(MARK)
         _, heading, rest = after.partition("\n## ")
         told = "\n".join(f"- {line}" for line in lines)
-        PAGE.write_text(f"{before}{MARK}\n{told}\n{heading}{rest}")
+        PAGE.write_text(f"{head}{MARK}\n{told}\n{heading}{rest}")
     return not outcome.wrong and not late and not outcome.leaked
 
 

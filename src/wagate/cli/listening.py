@@ -69,7 +69,7 @@ class Listening:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        """Judge a post, hand it on, and show it."""
+        """Judge a post, hand it on, and show it. The names of `headers` are in small letters."""
         try:
             event = verify_webhook(body, headers, self.secret)
         except ValueError as refused:
@@ -170,7 +170,7 @@ class _Post(BaseHTTPRequestHandler):
         elif (body := self._body(int(lengths[0]))) is None:
             self._answer(listening.refuse(408, "it did not come whole").status, last=True)
         else:
-            self._answer(listening.take(dict(self.headers.items()), body).status)
+            self._answer(listening.take({name.lower(): value for name, value in self.headers.items()}, body).status)
 
     def _body(self, length: int) -> bytes | None:
         """So many bytes; None if they do not come in time."""
@@ -202,7 +202,7 @@ def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> int:
     """The status that the program behind `url` answers; 502 when none does."""
     place = urlsplit(url)
     line = HTTPConnection(place.hostname or "", place.port or 80, timeout=_PATIENCE - 1)
-    kept = {name: value for name, value in headers.items() if name.lower().startswith(_FORWARDED)}
+    kept = {name: value for name, value in headers.items() if name.startswith(_FORWARDED)}
     try:
         line.request("POST", (place.path or "/") + (f"?{place.query}" if place.query else ""), body, kept)
         return line.getresponse().status
