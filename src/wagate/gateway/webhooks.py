@@ -220,6 +220,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateWebhook) -> W
 
     row = await gw.db.write(work)
     assert row is not None
+    tell_changed(gw, id)
     return _webhook(gw, row)
 
 
@@ -237,6 +238,12 @@ async def delete(gw: Gateway, caller: Caller, id: str) -> None:
         await recount(tx, caller.organization_id)
 
     await gw.db.write(work)
+    tell_changed(gw, id)
+
+
+def tell_changed(gw: Gateway, id: str) -> None:
+    """Tell deliverers that what they hold of this webhook is old. Only after the commit."""
+    gw.broker.publish("webhooks", id.encode())
 
 
 async def recount(tx: Tx, organization_id: str) -> None:
