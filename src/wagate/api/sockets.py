@@ -21,7 +21,6 @@ from wagate.errors import BadRequest, Forbidden, NotFound, Unauthorized, WagateE
 from wagate.gateway import Gateway, feeds, organizations, tickets
 from wagate.gateway.feeds import Ending, Reader
 from wagate.gateway.tickets import Redeemed
-from wagate.model import ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
 from wagate.model.realtime import Connected, CursorLost, Ping
@@ -67,15 +66,17 @@ _FRAMES = _Frames()
 async def serve(gw: Gateway, scope: Scope, receive: Receive, send: Send, *, origins: frozenset[bytes]) -> None:
     """One connection, from its handshake to its end. `origins`: the web pages that may open one."""
     await receive()
+    connection: Connection = scope["extensions"][CONNECTION]
+    named = connection.request_id
+    structlog.contextvars.bind_contextvars(request_id=named)
     try:
         opened = await _admit(gw, scope, origins)
     except WagateError as error:
-        await _refuse(send, answers.of_error(error))
+        await _refuse(send, answers.of_error(error), named)
         return
     except Exception as defect:
-        await _refuse(send, answers.of_defect(defect, None, request_id := ids.request_id()), request_id)
+        await _refuse(send, answers.of_defect(defect, None, named), named)
         return
-    connection: Connection = scope["extensions"][CONNECTION]
     try:
         if opened.scope == "firehose":
             await _firehose(gw, opened, connection, send)
@@ -83,7 +84,7 @@ async def serve(gw: Gateway, scope: Scope, receive: Receive, send: Send, *, orig
             await _organization(gw, opened, connection, send)
     except WagateError as error:
         if not connection.handshake_complete:
-            await _refuse(send, answers.of_error(error))
+            await _refuse(send, answers.of_error(error), named)
             return
         connection.finish(REVOKED if isinstance(error, Unauthorized) else 1011, trouble(error.message))
 
@@ -120,9 +121,9 @@ async def _admit(gw: Gateway, scope: Scope, origins: frozenset[bytes]) -> Redeem
     return await tickets.redeem(gw, ticket[1].decode())
 
 
-async def _refuse(send: Send, reply: Reply, request_id: str | None = None) -> None:
-    named = (request_id or ids.request_id()).encode()
-    headers = [(b"content-type", b"application/json"), (b"x-request-id", named), (b"cache-control", b"no-store")]
+async def _refuse(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    headers.append((b"x-request-id", request_id.encode()))
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
     await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answers.as_bytes(reply)})
