@@ -23,7 +23,7 @@ from wagate.gateway.feeds import Ending, Reader
 from wagate.gateway.tickets import Redeemed
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
-from wagate.model.realtime import Connected, CursorLost, Ping
+from wagate.model.realtime import HEARTBEAT_SECONDS, Connected, CursorLost, Ping
 
 PATH = PREFIX + "/realtime"
 SLOW, REVOKED = 4408, 4401
@@ -61,6 +61,17 @@ class _Frames:
 
 
 _FRAMES = _Frames()
+
+
+class _FirehoseFrames(_Frames):
+    """As those of one log, but for the signs of life: one connection shows many logs."""
+
+    def heartbeat(self, now: int) -> bytes:
+        """None of each."""
+        return b""
+
+
+_FIREHOSE_FRAMES = _FirehoseFrames()
 
 
 async def serve(gw: Gateway, scope: Scope, receive: Receive, send: Send, *, origins: frozenset[bytes]) -> None:
@@ -131,7 +142,14 @@ async def _refuse(send: Send, reply: Reply, request_id: str) -> None:
 
 async def _reader(gw: Gateway, opened: Redeemed, caller: Caller, connection: Connection) -> Reader:
     wish = feeds.wanted(caller, session_id=opened.session_id, names=opened.names)
-    return await feeds.follow(gw, caller, wish, packing=_FRAMES, outlet=lambda nudge: connection)
+    packing = _FIREHOSE_FRAMES if opened.scope == "firehose" else _FRAMES
+    return await feeds.follow(gw, caller, wish, packing=packing, outlet=lambda nudge: connection)
+
+
+async def _beat(gw: Gateway, connection: Connection) -> None:
+    while True:
+        await gw.clock.sleep(HEARTBEAT_SECONDS)
+        connection.write(_FRAMES.heartbeat(gw.clock.now()))
 
 
 def _greet(gw: Gateway, connection: Connection) -> None:
@@ -175,6 +193,7 @@ async def _firehose(gw: Gateway, opened: Redeemed, connection: Connection, send:
         readers[organization_id] = (reader, task)
 
     connection.on_change, connection.on_gone = changed, lambda: ended("gone")
+    beating = asyncio.create_task(_beat(gw, connection))
     try:
         for each in await organizations.all_of_them(gw):
             await join(each.id)
@@ -188,6 +207,7 @@ async def _firehose(gw: Gateway, opened: Redeemed, connection: Connection, send:
                     await join(each.id, since="")
         _finish(connection, over.result())
     finally:
+        beating.cancel()
         for reader, task in readers.values():
             reader.leave()
             task.cancel()
