@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.parts import caller, log, opened, within
 from tests.support.webhooks import happened, listed, made
+from wagate.backends.sealing import Sealer
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Window, deliveries, events, sessions, webhooks
 from wagate.model.events import WebhookNotice
@@ -158,6 +160,27 @@ async def test_secrets_and_headers_lie_sealed_and_a_rotation_keeps_the_old_one_f
         cleared = await webhooks.update(gw, who, hook.id, UpdateWebhook(secret=None, custom_headers=None))
         assert cleared.custom_headers is msgspec.UNSET
         assert await secrets() == []
+
+
+async def test_a_rotation_that_is_asked_for_twice_is_made_once() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL, secret="first")
+        for _ in range(2):
+            await webhooks.update(gw, who, hook.id, UpdateWebhook(secret="second"))
+        row = await webhooks.require(gw.db, who, hook.id)
+        assert webhooks.opened(gw, webhooks.receiver_of(row, gw.clock.now()))[1] == ["second", "first"]
+
+
+async def test_a_webhook_whose_headers_cannot_be_opened_is_shown_without_them() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL, custom_headers={"X": "y"})
+        other = dataclasses.replace(gw, sealer=Sealer(b"another key" + bytes(21)))
+        (shown,), _ = await webhooks.page(other, who, Window(50))
+        assert shown == msgspec.structs.replace(hook, custom_headers=msgspec.UNSET)
+        mended = await webhooks.update(other, who, hook.id, UpdateWebhook(custom_headers={"X": "z"}))
+        assert mended.custom_headers == {"X": "z"}
 
 
 async def test_a_change_changes_what_it_names_and_nothing_else() -> None:

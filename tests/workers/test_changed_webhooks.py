@@ -10,7 +10,8 @@ import pytest
 from tests.support.parts import caller, opened
 from tests.support.receiver import answer, door, receiving
 from tests.support.webhooks import delivering, got, happened, listed, made, until
-from wagate.gateway import webhooks
+from wagate.errors import Conflict
+from wagate.gateway import deliveries, webhooks
 from wagate.model.webhooks import UpdateWebhook
 
 pytestmark = pytest.mark.anyio
@@ -78,3 +79,32 @@ async def test_what_only_waited_does_not_go_out_as_it_was_before(change: str) ->
 
 def _signatures(head: str) -> list[str]:
     return head.partition("webhook-signature: ")[2].partition("\r")[0].split(" ")
+
+
+async def test_an_event_that_cannot_be_found_is_not_delivered_empty() -> None:
+    async with receiving(x=answer()) as server, door() as out, opened(http=out) as gw:
+        who = await caller(gw)
+        await made(gw, who, server.url + "/x")
+        await happened(gw, who, "1", "2")
+        await gw.db.write(lambda tx: tx.run("DELETE FROM events WHERE payload LIKE :it", it="%1%"))
+        async with delivering(gw):
+            await until(lambda: server.bodies)
+            await happened(gw, who, "3")
+            await until(lambda: len(server.bodies) == 2)
+        assert [event["payload"] for event in got(server)] == [{"jid": "2"}, {"jid": "3"}]
+
+
+async def test_tests_of_an_organization_are_few_at_a_time() -> None:
+    held = Held()
+    async with receiving(x=held) as server, door() as out, opened(http=out) as gw:
+        who, other = await caller(gw), await caller(gw)
+        hook, theirs = await made(gw, who, server.url + "/x"), await made(gw, other, server.url + "/x")
+        several = [asyncio.ensure_future(deliveries.test(gw, who, hook.id)) for _ in range(deliveries.MOST_TESTS)]
+        await until(lambda: len(server.bodies) == deliveries.MOST_TESTS)
+        with pytest.raises(Conflict):
+            await deliveries.test(gw, who, hook.id)
+        several.append(asyncio.ensure_future(deliveries.test(gw, other, theirs.id)))
+        await until(lambda: len(server.bodies) == deliveries.MOST_TESTS + 1)
+        held.go.set()
+        assert {each.status for each in await asyncio.gather(*several)} == {"delivered"}
+        assert (await deliveries.test(gw, who, hook.id)).status == "delivered"

@@ -147,7 +147,10 @@ async def claim(gw: Gateway, wants: Sequence[tuple[Place, int]]) -> list[Due]:
     found = []
     for receiver, rows in claimed:
         for event_id, session_id, name, timestamp, kept, attempts in sorted(rows, key=lambda row: str(row[0])):
-            payload = kept or payloads.get((receiver.webhook.organization_id, event_id), "{}")
+            payload = kept or payloads.get((receiver.webhook.organization_id, event_id))
+            if payload is None:
+                # Its event leaves the log in this moment: its payload is kept, and found by the next claim.
+                continue
             body = body_of(receiver.webhook.organization_id, event_id, session_id, (name, timestamp, payload))
             found.append(Due(receiver=receiver, event_id=event_id, session_id=session_id, body=body, attempts=attempts))
     return found

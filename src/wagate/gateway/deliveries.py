@@ -6,13 +6,14 @@ How it is claimed and attempted is in attempts.py. Called by api/webhooks and wo
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from wagate.backends.database import Row, Tx
-from wagate.errors import Gone, NotFound
+from wagate.errors import Conflict, Gone, NotFound
 from wagate.gateway import Gateway, Window, events, webhooks
 from wagate.gateway.attempts import attempt, body_of, session_of
 from wagate.gateway.webhooks import Receiver
@@ -21,6 +22,8 @@ from wagate.model.organizations import Caller
 from wagate.model.webhooks import Delivery, TestResult
 
 DEAD_DAYS = 30
+MOST_TESTS = 8
+"""Of an organization, at a time. They go out beside the turns of deliveries, over the same connections."""
 
 _COLUMNS = "event_id, status, attempts, created_at, due_at, holder, last_response_code, last_error"
 _HERE = "organization_id = :organization_id AND webhook_id = :webhook_id"
@@ -121,7 +124,22 @@ async def test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
 
     Raises:
         NotFound: no such webhook.
+        Conflict: as many tests of the organization are under way as may be: each holds a connection for its time.
     """
+    await webhooks.require(gw.db, caller, webhook_id)
+    places = [f"test {caller.organization_id} {number}" for number in range(MOST_TESTS)]
+    place = next((each for each in places if each not in gw.underway), None)
+    if place is None:
+        raise Conflict(f"{MOST_TESTS} tests are under way")
+    task = asyncio.ensure_future(_test(gw, caller, webhook_id))
+    gw.underway[place] = task
+    try:
+        return await task
+    finally:
+        del gw.underway[place]
+
+
+async def _test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
     now = gw.clock.now()
     notice = WebhookNotice(webhook_id=webhook_id)
 
