@@ -108,3 +108,29 @@ async def test_tests_of_an_organization_are_few_at_a_time() -> None:
         held.go.set()
         assert {each.status for each in await asyncio.gather(*several)} == {"delivered"}
         assert (await deliveries.test(gw, who, hook.id)).status == "delivered"
+
+
+async def test_a_test_does_not_keep_the_process_from_stopping() -> None:
+    async with receiving(x=Held()) as server, door() as out, opened(http=out) as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, server.url + "/x")
+        running = asyncio.ensure_future(deliveries.test(gw, who, hook.id))
+        await until(lambda: server.bodies)
+        gw.broker.publish("closing")
+        async with asyncio.timeout(5):
+            told = await running
+        assert (told.status, told.last_error) == ("failed", "the gateway stops")
+        assert gw.underway == {}
+
+
+async def test_a_clock_that_is_turned_back_puts_nothing_off_for_days() -> None:
+    async with receiving(x=answer(status="500 Oh")) as server, door() as out, opened(http=out) as gw:
+        who = await caller(gw)
+        await made(gw, who, server.url + "/x")
+        await happened(gw, who, "1")
+        async with delivering(gw) as deliverer:
+            await until(lambda: server.bodies)
+            await until(lambda: not deliverer._mine)
+            gw.clock._now -= 3 * 86_400_000  # type: ignore[attr-defined]
+            await deliveries.expire(gw)
+            await until(lambda: len(server.bodies) == 2)

@@ -12,14 +12,15 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from wagate.backends.broker import Bell
 from wagate.backends.database import Row, Tx
 from wagate.errors import Conflict, Gone, NotFound
 from wagate.gateway import Gateway, Window, events, webhooks
-from wagate.gateway.attempts import attempt, body_of, session_of
+from wagate.gateway.attempts import TIMEOUT, attempt, body_of, session_of
 from wagate.gateway.webhooks import Receiver
 from wagate.model.events import WebhookNotice
 from wagate.model.organizations import Caller
-from wagate.model.webhooks import Delivery, TestResult
+from wagate.model.webhooks import LONGEST_WAIT, Delivery, TestResult
 
 DEAD_DAYS = 30
 MOST_TESTS = 8
@@ -57,6 +58,7 @@ DELETE FROM deliveries WHERE {_HERE} AND event_id IN (
   SELECT d.event_id FROM deliveries d WHERE d.webhook_id = :webhook_id AND d.event_id < :before
     AND (d.status = 'delivered' OR d.event_id < :dead_before) ORDER BY d.event_id LIMIT :limit)
 """
+_TURNED_BACK = f"UPDATE deliveries SET due_at = :now WHERE {_HERE} AND open = 1 AND ready = 1 AND due_at > :latest"
 _GONE = "DELETE FROM webhooks WHERE organization_id = :organization_id AND id = :webhook_id AND deleted_at IS NOT NULL"
 
 
@@ -133,10 +135,19 @@ async def test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
         raise Conflict(f"{MOST_TESTS} tests are under way")
     task = asyncio.ensure_future(_test(gw, caller, webhook_id))
     gw.underway[place] = task
-    try:
-        return await task
-    finally:
-        del gw.underway[place]
+    begun = gw.clock.now()
+    with Bell(gw.broker, "closing") as closing:
+        ending = asyncio.ensure_future(closing.wait(2 * TIMEOUT))
+        try:
+            await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            del gw.underway[place]
+            for each in (task, ending):
+                each.cancel()
+            await asyncio.gather(task, ending, return_exceptions=True)
+    return TestResult(status="failed", duration_ms=max(gw.clock.now() - begun, 0), last_error="the gateway stops")
 
 
 async def _test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
@@ -156,7 +167,7 @@ async def _test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
     tried = await attempt(gw, receiver, id, body_of(caller.organization_id, id, session_of(receiver), fact))
     return TestResult(
         status="failed" if tried.error else "delivered",
-        duration_ms=tried.duration_ms,
+        duration_ms=max(tried.duration_ms, 0),
         response_code=UNSET if tried.code is None else tried.code,
         last_error=tried.error or UNSET,
     )
@@ -185,6 +196,8 @@ async def expire(gw: Gateway, *, limit: int = 500) -> int:
             # With few days for the log, dead ones outlast it; with many, both go together.
             latest = max(before, dead_before)
             count = await tx.run(_OLD, **here, before=latest, dead_before=dead_before, limit=limit)
+            # Nothing waits longer: what seems to was put off before the clock was turned back.
+            await tx.run(_TURNED_BACK, **here, now=now, latest=now + round(LONGEST_WAIT * 1000))
             if gone and count < limit:
                 await tx.run(_GONE, **here)
             return count
