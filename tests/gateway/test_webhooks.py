@@ -233,3 +233,28 @@ async def test_what_leaves_the_log_undelivered_is_kept_for_its_delivery() -> Non
             pass
         assert await gw.db.all("SELECT id FROM events") == []
         assert await gw.db.all("SELECT payload FROM deliveries") == [('{"jid":"kept"}',)]
+
+
+async def test_a_status_is_searched_piece_by_piece_and_found_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "_PIECE", 7)
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL)
+        await happened(gw, who, *map(str, range(40)))
+        every = await listed(gw, who, hook)
+        wanted = [every[number].event_id for number in (0, 6, 7, 20, 39)]
+        for id in wanted:
+            await gw.db.write(
+                lambda tx, id=id: tx.run("UPDATE deliveries SET status = 'failed' WHERE event_id = :id", id=id)
+            )
+        found, after = [], None
+        while True:
+            rows, after = await deliveries.page(gw, who, hook.id, Window(2, after), status="failed")
+            found += [row.event_id for row in rows]
+            if after is None:
+                break
+        assert found == wanted
+        assert [row.event_id for row in await listed(gw, who, hook, "pending")] == [
+            row.event_id for row in every if row.event_id not in wanted
+        ]
+        assert await listed(gw, who, hook, "dead") == []

@@ -30,9 +30,19 @@ _COLUMNS = "event_id, status, attempts, created_at, due_at, holder, last_respons
 _HERE = "organization_id = :organization_id AND webhook_id = :webhook_id"
 _LIST = f"SELECT {_COLUMNS} FROM deliveries WHERE {_HERE} AND event_id < :before ORDER BY event_id DESC LIMIT :limit"
 _LIST_SOME = f"""
-SELECT {_COLUMNS} FROM deliveries WHERE {_HERE} AND event_id < :before AND status = :status
+SELECT {_COLUMNS} FROM deliveries
+WHERE {_HERE} AND event_id < :before AND event_id >= :low AND status = :status ORDER BY event_id DESC LIMIT :limit
+"""
+_LIST_DEAD = f"""
+SELECT {_COLUMNS} FROM deliveries WHERE {_HERE} AND event_id < :before AND status = 'dead'
 ORDER BY event_id DESC LIMIT :limit
 """
+_LOW = f"""
+SELECT MIN(event_id) FROM (
+  SELECT event_id FROM deliveries WHERE {_HERE} AND event_id < :before ORDER BY event_id DESC LIMIT :step) piece
+"""
+_PIECE = 5000
+"""Rows that are searched at a time."""
 _AFTER_ALL = "evt_~"
 
 _READY = """
@@ -71,10 +81,28 @@ async def page(
     here = {"organization_id": caller.organization_id, "webhook_id": webhook_id, "limit": window.limit + 1}
     if status is None:
         rows = await gw.db.all(_LIST, **here, before=before)
+    elif status == "dead":
+        rows = await gw.db.all(_LIST_DEAD, **here, before=before)
     else:
-        rows = await gw.db.all(_LIST_SOME, **here, before=before, status=status)
+        rows = await _search(gw, here, before, status)
     found = [_delivery(row) for row in rows[: window.limit]]
     return found, [found[-1].event_id] if len(rows) > window.limit else None
+
+
+async def _search(gw: Gateway, here: dict[str, Any], before: str, status: str) -> list[Row]:
+    """Those of a status among all, which may be millions."""
+    found: list[Row] = []
+    limit, place = here["limit"], {name: value for name, value in here.items() if name != "limit"}
+    while len(found) < limit:
+        piece = await gw.db.one(_LOW, **place, before=before, step=_PIECE)
+        if piece is None or piece[0] is None:
+            break
+        asked = {"before": before, "low": piece[0], "status": status, "limit": limit - len(found)}
+        found += await gw.db.all(_LIST_SOME, **place, **asked)
+        before = piece[0]
+        # Reads may run on the event loop itself: a long search must let others in between.
+        await asyncio.sleep(0)
+    return found
 
 
 async def replay(gw: Gateway, caller: Caller, webhook_id: str, id: str) -> None:
