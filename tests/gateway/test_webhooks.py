@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -258,3 +259,21 @@ async def test_a_status_is_searched_piece_by_piece_and_found_whole(monkeypatch: 
             row.event_id for row in every if row.event_id not in wanted
         ]
         assert await listed(gw, who, hook, "dead") == []
+
+
+async def test_what_dies_again_at_once_is_replayed_once() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL)
+        await happened(gw, who, *map(str, range(5)))
+        await gw.db.write(lambda tx: tx.run("UPDATE deliveries SET status = 'dead', open = 0"))
+        await gw.db.script(
+            [
+                "CREATE TRIGGER again AFTER UPDATE ON deliveries WHEN NEW.status = 'pending' BEGIN "
+                "UPDATE deliveries SET status = 'dead', open = 0, last_error = 'again' "
+                "WHERE event_id = NEW.event_id; END"
+            ]
+        )
+        async with asyncio.timeout(10):
+            await deliveries.replay_dead(gw, who, hook.id, limit=2)
+        assert [each.last_error for each in await listed(gw, who, hook, "dead")] == ["again"] * 5

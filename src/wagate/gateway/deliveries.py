@@ -58,7 +58,9 @@ WHERE {_HERE} AND event_id = :event_id AND open = 0
 _HASTEN = f"UPDATE deliveries SET due_at = :now WHERE {_HERE} AND event_id = :event_id AND open = 1 AND holder IS NULL"
 _THERE = f"SELECT open, payload FROM deliveries WHERE {_HERE} AND event_id = :event_id"
 _EVENT = "SELECT 1 FROM events WHERE organization_id = :organization_id AND id = :event_id"
-_DEAD = f"SELECT event_id FROM deliveries WHERE {_HERE} AND status = 'dead' ORDER BY event_id LIMIT :limit"
+_DEAD = f"""
+SELECT event_id FROM deliveries WHERE {_HERE} AND status = 'dead' AND event_id > :after ORDER BY event_id LIMIT :limit
+"""
 _ALL = """
 -- any organization: what time alone does
 SELECT organization_id, id, deleted_at FROM webhooks
@@ -138,13 +140,16 @@ async def replay_dead(gw: Gateway, caller: Caller, webhook_id: str, *, limit: in
     await webhooks.require(gw.db, caller, webhook_id)
     here = {"organization_id": caller.organization_id, "webhook_id": webhook_id}
 
-    async def work(tx: Tx) -> int:
-        await tx.run(webhooks.LOCK, organization_id=caller.organization_id)
-        dead = await tx.all(_DEAD, **here, limit=limit)
-        await tx.many(_REPLAY, [{**here, "event_id": row[0], "now": gw.clock.now()} for row in dead])
-        return len(dead)
+    after = ""
 
-    while await gw.db.write(work) == limit:
+    async def work(tx: Tx) -> str:
+        await tx.run(webhooks.LOCK, organization_id=caller.organization_id)
+        dead = await tx.all(_DEAD, **here, after=after, limit=limit)
+        await tx.many(_REPLAY, [{**here, "event_id": row[0], "now": gw.clock.now()} for row in dead])
+        return str(dead[-1][0]) if len(dead) == limit else ""
+
+    # Each once: what is dead again meanwhile is not replayed for ever.
+    while after := await gw.db.write(work):
         pass
     events.hint(gw, caller.organization_id)
 
