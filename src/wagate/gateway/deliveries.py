@@ -21,6 +21,7 @@ from wagate.gateway.webhooks import Receiver
 from wagate.model.events import WebhookNotice
 from wagate.model.organizations import Caller
 from wagate.model.webhooks import LONGEST_WAIT, Delivery, TestResult
+from wagate.telemetry import traces
 
 DEAD_DAYS = 30
 MOST_TESTS = 8
@@ -197,7 +198,8 @@ async def _test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
     receiver, id = await gw.db.write(work)
     events.hint(gw, caller.organization_id)
     fact = ("webhook.test", now, msgspec.json.encode(notice).decode())
-    tried = await attempt(gw, receiver, id, body_of(caller.organization_id, id, session_of(receiver), fact))
+    body = body_of(caller.organization_id, id, session_of(receiver), fact)
+    tried = await attempt(gw, receiver, id, body, traceparent=traces.current.get())
     return TestResult(
         status="failed" if tried.error else "delivered",
         duration_ms=max(tried.duration_ms, 0),
