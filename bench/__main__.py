@@ -13,7 +13,7 @@ from types import ModuleType
 
 import uvloop
 
-from bench import accepts, bodies, lists, machine, profiling, reads, sends, starts
+from bench import accepts, bodies, fanout, lists, machine, profiling, reads, resume, sends, starts, webhooks
 from bench.report import Workload, as_json, markdown
 from bench.servers import PROGRAM
 
@@ -23,6 +23,9 @@ WORKLOADS: dict[str, ModuleType] = {
     "reads": reads,
     "lists": lists,
     "bodies": bodies,
+    "fanout": fanout,
+    "webhooks": webhooks,
+    "resume": resume,
     "starts": starts,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
