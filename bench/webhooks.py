@@ -264,7 +264,9 @@ def _counts(place: Place, which: str) -> dict[str, Count]:
             [f"{endpoint.url} {id}" for endpoint, id in wanted if endpoint.kind == "well"],
             [each for each in recorded if each.split()[0] not in urls],
         ),
-        f"of a sample, signed as told, {which}": signatures([post for _, post in random.sample(posts, 2000)]),
+        f"of a sample, signed as told, {which}": signatures(
+            [post for _, post in random.sample(posts, min(len(posts), 2000))]
+        ),
     }
     if sick:
         held = [f"{url} {id}" for url, id, _ in rows if url in urls]
