@@ -76,7 +76,7 @@ class Place:
                 question = "SELECT 1 FROM deliveries WHERE webhook_id IN (SELECT value FROM json_each(?)) AND open = 1"
                 return db.execute(question + " LIMIT 1", (ids,)).fetchone() is None
 
-            await until(none_open, every=0.005)
+            await until(none_open, seconds=180, every=0.005)
 
 
 async def run(folder: Path, rounds: int) -> Workload:
