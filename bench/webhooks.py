@@ -114,6 +114,11 @@ async def run(folder: Path, rounds: int) -> Workload:
                 **shares(backlogs),
             ),
             Figure(
+                name="the same, for each second of the server's CPU",
+                unit="deliveries",
+                rounds=[load.per_cpu_second for load in backlogs],
+            ),
+            Figure(
                 name="the same, for each one of the bare sender",
                 unit="deliveries",
                 rounds=[load.per_second / other for load, other in zip(backlogs, plain, strict=True)],

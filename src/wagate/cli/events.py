@@ -46,9 +46,10 @@ def tail(
     while True:
         try:
             page = _page(client, wish | {"wait": str(_WAIT), "limit": "200"}, cursor)
-        except Answered:
-            raise
         except Failed as failed:
+            # A request that cannot be right is not asked again; a gateway that cannot answer just now is.
+            if isinstance(failed, Answered) and failed.status < 500:
+                raise
             typer.echo(str(failed), err=True)
             time.sleep(1)
             continue
