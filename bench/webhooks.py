@@ -18,10 +18,10 @@ import msgspec
 
 from bench import organizations
 from bench.counting import Count, exactly_once
+from bench.endpoints import Endpoint, Kind, Post, endpoints
 from bench.load import Load, measured, opened
 from bench.machine import loop_milliseconds, on_the_servers_core
 from bench.organizations import Organization
-from bench.receiver import Endpoint, Kind, Post, endpoints
 from bench.report import Figure, Workload
 from bench.sends import shares
 from bench.servers import Gateway, gateway, until

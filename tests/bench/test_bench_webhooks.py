@@ -10,7 +10,7 @@ import pytest
 
 from bench.bare_sender import signed
 from bench.counting import Count, added
-from bench.receiver import Endpoint, Post, endpoints
+from bench.endpoints import Endpoint, Post, endpoints
 from bench.webhooks import SECRET, signatures
 from wagate.model.signatures import headers_of, key_of, verify
 
