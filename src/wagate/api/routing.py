@@ -41,6 +41,11 @@ class Place(Generic[T]):
         known = {*self.methods, *(("HEAD",) if "GET" in self.methods else ())}
         self.allow = ", ".join(sorted(known))
 
+    @property
+    def any(self) -> T:
+        """What one of the methods means here; all of a path's belong to the same API."""
+        return next(iter(self.methods.values()))
+
     def get(self, method: str) -> T | None:
         """What `method` means here, or None."""
         return self.methods.get("GET" if method == "HEAD" else method)
@@ -82,6 +87,10 @@ class Table(Generic[T]):
                 node = node.literals.setdefault(segment, _Node())
         node.place = node.place or Place()
         node.place.put(method, target)
+
+    def reserve(self, segment: str) -> None:
+        """Keep a first segment from ever being taken for a parameter."""
+        self._root.literals.setdefault(segment, _Node())
 
     def find(self, raw_path: bytes) -> tuple[Place[T], list[Segment]] | None:
         """The place that a raw (still encoded) path names, and its parameters in order; None where nothing is."""
