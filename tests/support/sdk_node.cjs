@@ -15,6 +15,7 @@ function client(url, key) {
 }
 
 async function outcome(call) {
+  if (!call.method) return { ok: Object.getOwnPropertyNames(WasendClient.prototype) };
   try {
     const of = call.url ? client(call.url, call.key) : WasendUtils;
     return { ok: (await of[call.method](...call.args)) ?? null };

@@ -197,10 +197,10 @@ SERVED = [
         f"to WhatsApp. {pictures.JPEG}",
     ),
     served(
-        "getGroupInvitedTo",
+        "getGroupJoinInfo",
         f"GET {_GROUPS}/join-info",
         join_info,
-        sdk="getGroupInvitedTo",
+        sdk="getGroupJoinInfo",
         capability=READ,
         query=CodeQuery,
         answer=InvitedTo,
