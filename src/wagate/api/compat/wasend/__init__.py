@@ -7,7 +7,19 @@ docs/guides/wasend.md. Mounted by bootstrap, below /wasend and at the root.
 
 from __future__ import annotations
 
-from wagate.api.compat.wasend import groups, invites, participants, pictures, sessions, settings, standings
+from wagate.api.compat.wasend import (
+    chats,
+    contacts,
+    groups,
+    invites,
+    messages,
+    participants,
+    pictures,
+    sends,
+    sessions,
+    settings,
+    standings,
+)
 from wagate.api.compat.wasend.errors import refuse
 from wagate.api.compat.wasend.serving import Served
 from wagate.api.dialects import Dialect
@@ -21,6 +33,10 @@ SERVED: list[Served] = [
     *settings.SERVED,
     *invites.SERVED,
     *participants.SERVED,
+    *contacts.SERVED,
+    *sends.SERVED,
+    *messages.SERVED,
+    *chats.SERVED,
 ]
 """Every operation of the dialect."""
 
