@@ -132,6 +132,8 @@ def test_one_message_is_read_with_its_file(sdk: Sdk, wagate: SandboxGateway, me:
                 listed["id"], "image", True, "image/jpeg",
             )  # fmt: skip
             assert "look" in (one.get("caption"), one.get("body"))
+    path = listed["mediaUrl"].removeprefix("/api/v1")
+    assert wagate.ask("GET", path).body == JPEG
     reason = bad(sdk.get_message_by_id(me.session, f"{peer}@c.us", "3EB0NONE"))
     assert reason.startswith(f"Failed to get message 3EB0NONE from chat {peer}@c.us: ")
     bad(sdk.get_message_by_id(me.session, f"{PEOPLE[0]}@c.us", message))
@@ -150,6 +152,25 @@ def test_messages_are_read(sdk: Sdk, wagate: SandboxGateway, me: Account, wish: 
 
 def statuses(wagate: SandboxGateway, messages: list[str]) -> set[str]:
     return {wagate.get(f"/sandbox/messages?mid={each}")["data"][0]["status"] for each in messages}
+
+
+def test_everybody_in_a_group_is_read(sdk: Sdk, wagate: SandboxGateway, me: Account) -> None:
+    group = me.made(*PEOPLE[:2])
+    said = [
+        wagate.post("/sandbox/messages", {"from": each, "to": group, "type": "text", "text": each})["waMessageId"]
+        for each in PEOPLE[:2]
+    ]
+    wagate.until(lambda: len(good(sdk.get_messages(me.session, group, limit=9))) == 2)
+    assert {digits(each["from"]) for each in good(sdk.get_messages(me.session, group, limit=9))} == {digits(group)}
+    told = sdk.read_messages(me.session, group, messages=2)
+    assert told["success"] is True, told
+    wagate.until(lambda: [mine(wagate, me, each) for each in said] == ["read"] * 2)
+
+
+def mine(wagate: SandboxGateway, me: Account, message: str) -> str:
+    """How far the account's own copy of a group's message came."""
+    copies = wagate.get(f"/sandbox/messages?mid={message}")["data"]
+    return next(str(each["status"]) for each in copies if digits(each["recipient"]) == me.phone)
 
 
 def test_reading_is_refused_with_a_reason(sdk: Sdk, me: Account) -> None:

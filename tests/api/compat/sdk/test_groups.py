@@ -47,6 +47,7 @@ def test_a_group_is_made_with_everything_it_was_asked_with(
         participants=[participant("+9990000002"), participant("9990000003@c.us", is_admin=True)],
         description="What we do",
         picture_url=f"{files}/a.jpg",
+        tags=["work", "team"],
     )
     known = truth(wagate, made["jid"])
     assert (known["subject"], known["description"]) == ("Team ü", "What we do") == (made["name"], made["topic"])
@@ -78,7 +79,7 @@ def test_a_group_with_bad_parameters_is_not_made(sdk: Sdk, owner: Account, wrong
 def test_one_group_is_seen_with_all_its_members(sdk: Sdk, lister: Account) -> None:
     banana = next(each for each in sdk.get_groups(lister.session) if each["name"] == "banana")
     one = sdk.get_group(lister.session, banana["jid"])
-    assert one == banana
+    assert one == banana == sdk.get_group(lister.session, banana["jid"].removesuffix("@g.us"))
     assert len(one["participants"]) == 5
     assert {each["is_super_admin"] for each in one["participants"] if digits(each["phone_number"]) == lister.phone} == {
         True
@@ -120,6 +121,35 @@ def test_groups_are_listed_by_id(sdk: Sdk, lister: Account) -> None:
 @pytest.mark.parametrize("wrong", [{"sort_by": "colour"}, {"sort_order": "up"}])
 def test_groups_are_not_listed_by_what_they_do_not_have(sdk: Sdk, lister: Account, wrong: dict[str, Any]) -> None:
     refused(400, lambda: sdk.get_groups(lister.session, **wrong))
+
+
+def test_groups_are_found_by_how_they_stand(sdk: Sdk, wagate: SandboxGateway) -> None:
+    account = Account(wagate, "9990000022")
+    groups = {name: account.made(STRANGER, name=name) for name in ("kept", "archived", "left")}
+    chat = f"/sessions/{account.session}/chats/{groups['archived']}"
+    sdk.send(session=account.session, to=groups["archived"], text="so that there is a chat")
+    assert wagate.ask("PATCH", chat, {"archived": True}).status == 200
+    sdk.leave_group(account.session, groups["left"])
+
+    def found(status: str) -> list[str]:
+        return [each["name"] for each in sdk.get_groups(account.session, status={"$": "GroupStatus", "is": status})]
+
+    wagate.until(lambda: found("DELETED") == ["left"])
+    assert (found("ACTIVE"), found("ARCHIVED")) == (["kept"], ["archived"])
+    told = sdk.get_groups_count(account.session)
+    assert told["total"] == 2
+    assert told["by_status"] == {"ACTIVE": "1", "ARCHIVED": "1", "DELETED": "1"}
+
+
+def test_groups_are_found_by_their_tags(sdk: Sdk, wagate: SandboxGateway) -> None:
+    session = Account(wagate, "9990000023").session
+    for name, tags in (("both", ["a", "b"]), ("one", ["b"]), ("none", None)):
+        sdk.create_group(session, name=name, participants=[participant(STRANGER)], tags=tags)
+
+    def found(*tags: str) -> list[str]:
+        return sorted(each["name"] for each in sdk.get_groups(session, tags=list(tags)))
+
+    assert (found("a"), found("b"), found("a", "b"), found("c")) == (["both"], ["both", "one"], ["both"], [])
 
 
 def test_groups_are_listed_without_participants(sdk: Sdk, lister: Account) -> None:
@@ -200,7 +230,8 @@ def test_who_may_write_and_who_may_change_is_set(
     for change, look, field in settings:
         refused(403, lambda change=change: change(guest.session, group, enabled=True))
         for enabled in (True, False, True):
-            assert change(owner.session, group, enabled=enabled) is None
+            more = {"changed_at": "2030-01-01T00:00:00Z", "changed_by": "me"} if enabled else {}
+            assert change(owner.session, group, enabled=enabled, **more) is None
             assert truth(wagate, group)[field] is enabled
             assert look(owner.session, group)["enabled"] is enabled
     seen = sdk.get_group(owner.session, group)

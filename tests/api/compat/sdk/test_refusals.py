@@ -96,6 +96,16 @@ def test_a_stopped_session_is_503(sdk: Sdk, wagate: SandboxGateway) -> None:
     assert sdk.get_all_chats(session)["success"] is True
 
 
+def test_a_name_of_two_sessions_is_409(sdk: Sdk) -> None:
+    made = [sdk.create_session(session_name="twins", phone_number="+9990000010")["id"] for _ in range(2)]
+    refused(409, lambda: sdk.retrieve_session_info("twins"))
+    refused(409, lambda: sdk.get_groups("twins"))
+    refused(409, lambda: sdk.send(session="twins", to="+9990000002", text="x"))
+    reason(sdk.get_all_chats("twins"))
+    sdk.delete_session(made[0])
+    assert sdk.retrieve_session_info("twins")["id"] == made[1]
+
+
 def test_nobody_there_is_told_by_the_sdk_itself(sdk: Sdk) -> None:
     with pytest.raises(SdkError, match="ECONNREFUSED"):
         sdk.at("http://127.0.0.1:9").retrieve_all_sessions()
@@ -141,4 +151,4 @@ def test_every_way_to_go_wrong_has_the_dialects_body(wagate: SandboxGateway, own
     body_of(ask(wagate, "GET", f"/wasend/{owner.session}/groups?limit=many"), 400)
     body_of(ask(wagate, "GET", "/wasend/no/such/path/at/all"), 404)
     body_of(ask(wagate, "DELETE", "/wasend/send"), 405)
-    body_of(ask(wagate, "POST", "/wasend/send", b" " * 100_000_000), 413)
+    body_of(ask(wagate, "POST", "/wasend/send", b"{", **{"content-length": "100000000"}), 413)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -77,6 +78,7 @@ def test_a_session_that_was_never_linked_begins_to_link_when_it_is_started(sdk: 
     [
         {"phone_number": "nobody"},
         {"session_name": ""},
+        {"enable_webhook": True},
         {"enable_webhook": True, "webhook_url": "http://ann:secret@127.0.0.1/"},
     ],
 )
@@ -86,7 +88,7 @@ def test_a_session_with_bad_parameters_is_not_made(sdk: Sdk, wagate: SandboxGate
     assert len(wagate.get("/sessions")["data"]) == before
 
 
-def test_what_a_session_is_made_with_is_kept(sdk: Sdk) -> None:
+def test_what_a_session_is_made_with_is_kept(sdk: Sdk, wagate: SandboxGateway) -> None:
     for switch in (True, False):
         wish = dict.fromkeys(SWITCHES, switch)
         made = sdk.create_session(session_name=f"kept {switch}", phone_number="+9990000010", **wish)
@@ -95,12 +97,16 @@ def test_what_a_session_is_made_with_is_kept(sdk: Sdk) -> None:
         assert seen["session_name"] == f"kept {switch}"
         assert digits(seen["phone_number"]) == "9990000010"
         assert seen["created_at"] == made["created_at"]
+        # Protection is the send budget.
+        assert (wagate.get(f"/sessions/{native(wagate, made)}")["ratePerMin"] > 0) is switch
 
 
 def test_a_session_is_linked_by_the_code_it_shows(sdk: Sdk, wagate: SandboxGateway) -> None:
     made = sdk.create_session(session_name="linked", phone_number="+9990000011")
     assert not made["engine"]["gows"]["connected"]
-    assert wagate.until(lambda: scannable(sdk, made["id"]))
+    code = wagate.until(lambda: scannable(sdk, made["id"]))
+    picture = wagate.ask("GET", f"/sessions/{native(wagate, made)}/qr", headers={"accept": "image/png"})
+    assert base64.b64decode(code) == picture.body
     assert sdk.retrieve_session_info(made["id"])["status"] not in ("CONNECTED", "WORKING")
     wagate.post(f"/sandbox/sessions/{native(wagate, made)}:scan", {"phone": "9990000011"})
     now = wagate.until(lambda: connected(sdk, made["id"]))
@@ -112,8 +118,8 @@ def test_a_session_is_linked_by_the_code_it_shows(sdk: Sdk, wagate: SandboxGatew
 
 
 def test_a_session_may_be_named_by_either_of_its_names(sdk: Sdk, wagate: SandboxGateway) -> None:
-    made = sdk.create_session(session_name="by-its-name", phone_number="+9990000010")
-    for name in (made["id"], made["unique_session_id"], native(wagate, made), "by-its-name"):
+    made = sdk.create_session(session_name="Büro (by its name)", phone_number="+9990000010")
+    for name in (made["id"], made["unique_session_id"], native(wagate, made), "Büro (by its name)"):
         assert sdk.retrieve_session_info(name)["id"] == made["id"], name
 
 
@@ -171,6 +177,8 @@ def test_a_session_with_a_webhook_tells_it_what_arrives(sdk: Sdk, wagate: Sandbo
         wagate.post("/sandbox/messages", {"from": "9990000015", "to": number, "type": "text", "text": f"to {number}"})
     wagate.until(lambda: said(receiver) & {"to 9990000013"})
     assert said(receiver) == {"to 9990000013"}
+    sdk.delete_session(told["id"])
+    assert not [each for each in wagate.get("/webhooks")["data"] if each["url"] == f"{receiver.url}/hook"]
 
 
 def said(receiver: Receiver) -> set[str]:
