@@ -98,7 +98,8 @@ def calls_with_pauses(sdk: Sdk, session: str) -> list[str]:
 def test_pauses_between_calls_break_nothing(sdk: Sdk, wagate: SandboxGateway, owner: Account) -> None:
     with relay(wagate, telling=True) as line:
         assert calls_with_pauses(sdk.at(f"{line.url}/wasend"), owner.session) == []
-        assert line.seen == 3
+        # An older node wants no line kept, and is promised none.
+        assert line.seen == (3 if node_version() >= 19 else 0)
 
 
 def test_without_our_header_pauses_break_the_sdk(sdk: Sdk, wagate: SandboxGateway, owner: Account) -> None:
