@@ -6,7 +6,6 @@ the process has ended nothing of it is left, no program and no file outside that
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import select
@@ -20,17 +19,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from wagate.testing import Answer, SandboxGateway
-
 SECONDS = 45
 """How long a call may take; the SDK itself gives up earlier."""
-
-AGENT = "wasend-dev/1.0.0"
-"""How every version of the SDK calls itself."""
 
 _HERE = Path(__file__).parent
 _WARNINGS = ("END_OF_LIFE", "DEPRECATED", "UNTESTED", "KNOWN_BROKEN")
@@ -109,33 +102,6 @@ def refused(status: int, call: Callable[[], Any]) -> None:
         call()
     assert refusal.value.text == f"AxiosError: Request failed with status code {status}", refusal.value.text
     assert refusal.value.type == "RuntimeError"
-
-
-def ask(
-    wagate: SandboxGateway,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    key: str | None = None,
-    agent: str = AGENT,
-    **headers: str,
-) -> Answer:
-    """One request as the SDK would make it, or with another `agent` as somebody else; `key` empty: with none."""
-    place = urlsplit(wagate.url)
-    sent = {"content-type": "application/json", "user-agent": agent, **headers}
-    if key != "":
-        sent["authorization"] = f"Bearer {wagate.key if key is None else key}"
-    line = http.client.HTTPConnection(place.hostname or "", place.port or 80, timeout=30)
-    try:
-        line.request(method, path, body if body is None or isinstance(body, bytes) else json.dumps(body).encode(), sent)
-        got = line.getresponse()
-        raw = got.read()
-    finally:
-        line.close()
-    told = {name.lower(): value for name, value in got.getheaders()}
-    is_json = told.get("content-type", "").startswith("application/json") and raw
-    return Answer(status=got.status, headers=told, body=json.loads(raw) if is_json else raw)
 
 
 def digits(address: str) -> str:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.dialect import Dialect
 from tests.support.files import JPEG, MP4, OPUS_VOICE, PDF
 from tests.support.gateways import Account
 from tests.support.media import b64
-from tests.support.sdk import Program, Sdk, SdkError, ask, digits, wire_id
+from tests.support.sdk import Program, Sdk, SdkError, digits, wire_id
 from wagate.testing import SandboxGateway
 
 PEER = "9990000003"
 INVITE = "https://chat.whatsapp.com/"
-BROWSER = "curl/8.0"
 PREVIEW = {"title": "A shop", "description": "Open", "thumbnailUrl": "https://example.com/t.jpg"}
 
 
@@ -101,13 +101,13 @@ def test_a_refusal_can_be_read(js: Sdk, owner: Account, guest: Account, group: s
 def test_the_sdk_gets_the_bare_code_and_others_the_docs_object(
     js: Sdk, wagate: SandboxGateway, owner: Account, group: str
 ) -> None:
-    path = f"/wasend/{owner.session}/groups/{group}/invite-code"
+    path = f"/{owner.session}/groups/{group}/invite-code"
     code = js.getGroupInviteCode(owner.session, group)
-    assert ask(wagate, "GET", path, agent=BROWSER).body == {"success": True, "inviteCode": code}
+    assert Dialect(wagate).get(path) == {"success": True, "inviteCode": code}
     new = js.revokeGroupInviteCode(owner.session, group)
     assert isinstance(new, str)
     assert new != code
-    told = ask(wagate, "POST", f"{path}/revoke", agent=BROWSER).body
+    told = Dialect(wagate).post(f"{path}/revoke")
     assert told["success"] is True
     assert told["inviteCode"] not in (code, new)
     truth = wagate.get(f"/sandbox/groups/{group}")["invite"]
@@ -118,13 +118,13 @@ def test_the_sdk_gets_bare_groups_and_others_pages(js: Sdk, wagate: SandboxGatew
     account = Account(wagate, "9990000081")
     for number in range(3):
         account.made(PEER, name=f"g{number}")
-    path = f"/wasend/{account.session}/groups?sortBy=subject&limit=2"
+    path = f"/{account.session}/groups?sortBy=subject&limit=2"
     bare = js.getGroups(account.session, {"sortBy": "subject", "limit": 2})
     assert [each["name"] for each in bare] == ["g0", "g1"]
-    told = ask(wagate, "GET", path, agent=BROWSER).body
+    told = Dialect(wagate).get(path)
     assert [each["jid"] for each in told["groups"]] == [each["jid"] for each in bare]
     assert told["pagination"] == {"total": 3, "limit": 2, "offset": 0, "hasMore": True}
-    rest = ask(wagate, "GET", f"{path}&offset=2", agent=BROWSER).body
+    rest = Dialect(wagate).get(f"{path}&offset=2")
     assert len(rest["groups"]) == 1
     assert rest["pagination"] == {"total": 3, "limit": 2, "offset": 2, "hasMore": False}
 
@@ -134,7 +134,7 @@ def test_the_sdk_gets_bare_participants_and_others_an_object(
 ) -> None:
     bare = js.getGroupParticipants(owner.session, group)
     assert {digits(each["phoneNumber"]) for each in bare} == {owner.phone, "9990000002", PEER}
-    told = ask(wagate, "GET", f"/wasend/{owner.session}/groups/{group}/participants", agent=BROWSER).body
+    told = Dialect(wagate).get(f"/{owner.session}/groups/{group}/participants")
     assert told["success"] is True
     assert len(told["participants"]) == 3
 
@@ -142,7 +142,7 @@ def test_the_sdk_gets_bare_participants_and_others_an_object(
 def test_the_sdk_gets_counts_as_strings_and_others_as_numbers(js: Sdk, wagate: SandboxGateway, owner: Account) -> None:
     counted = js.getGroupsCount(owner.session)
     assert all(isinstance(count, str) for count in counted.get("byStatus", {}).values())
-    told = ask(wagate, "GET", f"/wasend/{owner.session}/groups/count", agent=BROWSER).body
+    told = Dialect(wagate).get(f"/{owner.session}/groups/count")
     assert told["total"] == counted["total"]
     assert all(isinstance(count, int) for count in told["byStatus"].values())
     assert sum(told["byStatus"].values()) >= told["total"]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.gateways import Account
-from tests.support.sdk import Program, Sdk, SdkError, ask, node_version
+from tests.support.sdk import Program, Sdk, SdkError, node_version
 from wagate.testing import SandboxGateway
 
 IDLE_SECONDS = 0.6
@@ -109,21 +109,6 @@ def test_without_our_header_pauses_break_the_sdk(sdk: Sdk, wagate: SandboxGatewa
         assert calls_with_pauses(sdk.at(f"{line.url}/wasend"), owner.session) == ["Error: socket hang up"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "/wasend/sessions", 200), ("GET", "/wasend/ses_none/groups", 404), ("POST", "/wasend/send", 400),
-     ("GET", "/sessions", 200), ("DELETE", "/wasend/sessions/ses_none", 404)],
-)  # fmt: skip
-def test_every_answer_says_how_long_the_line_is_kept(
-    wagate: SandboxGateway, method: str, path: str, status: int
-) -> None:
-    answer = ask(wagate, method, path, b"{}" if method == "POST" else None)
-    assert answer.status == status
-    name, _, seconds = answer.headers["keep-alive"].partition("=")
-    assert name == "timeout"
-    assert 1 <= int(seconds) <= 75
-
-
 def test_an_id_may_hold_every_sign_that_the_sdk_leaves_as_it_is(sdk: Sdk, owner: Account, group: str) -> None:
     # `@ : +` go out raw, a space as %20, what is not ASCII in percents.
     sdk.send(session=owner.session, to="+9990000002", text="the chat is there")
@@ -133,13 +118,6 @@ def test_an_id_may_hold_every_sign_that_the_sdk_leaves_as_it_is(sdk: Sdk, owner:
         assert told["success"] is True, told
     for chat in ("ü@c.us", "a/b", "x?y=z", "..", "%", ""):
         assert sdk.get_messages(owner.session, chat, limit=1)["success"] is False, chat
-
-
-@pytest.mark.parametrize("written", ["{}", "{}%40g.us"])
-def test_a_group_in_a_path_may_be_escaped(wagate: SandboxGateway, owner: Account, group: str, written: str) -> None:
-    name = written.format(group if written == "{}" else group.removesuffix("@g.us"))
-    answer = ask(wagate, "GET", f"/wasend/{owner.session}/groups/{name}")
-    assert (answer.status, answer.body["jid"]) == (200, group)
 
 
 def test_long_queries_arrive_whole(sdk: Sdk, owner: Account) -> None:
@@ -152,14 +130,6 @@ def test_a_body_may_be_large(sdk: Sdk, wagate: SandboxGateway, owner: Account) -
     text = "ü" * 60_000
     sent = sdk.send(session=owner.session, to="+9990000003", text=text)
     assert sent["content"] == text
-
-
-def test_no_body_is_needed_where_the_sdk_sends_none(wagate: SandboxGateway, owner: Account, group: str) -> None:
-    path = f"/wasend/{owner.session}/groups/{group}"
-    for method, below in (("POST", "/invite-code/revoke"), ("POST", "/invite-link/revoke"), ("DELETE", "/picture")):
-        for body in (None, b""):
-            answer = ask(wagate, method, path + below, body, **{"content-type": "application/json"})
-            assert answer.status in (200, 204), (method, below, answer.body)
 
 
 def test_many_clients_share_the_program(python_program: Program, wagate: SandboxGateway) -> None:

@@ -1,4 +1,4 @@
-"""How the SDK hears of a refusal, and the one body that every refusal has."""
+"""How the SDK hears of each refusal: by the number where it throws, by our sentence where it answers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.dialect import Dialect
 from tests.support.gateways import Account, key, organization
-from tests.support.sdk import Sdk, SdkError, ask, refused
+from tests.support.sdk import Sdk, SdkError, refused
 from wagate.testing import SandboxGateway
-
-REVOKE = "/wasend/{session}/groups/{group}/invite-link/revoke"
 
 
 def reason(told: dict[str, Any]) -> str:
@@ -73,7 +72,7 @@ def test_a_send_over_the_budget_is_429(sdk: Sdk, wagate: SandboxGateway) -> None
     session = wagate.linked("9990000071", ratePerMin=1)["id"]
     assert sdk.send(session=session, to="+9990000002", text="first")["id"]
     refused(429, lambda: sdk.send(session=session, to="+9990000002", text="second"))
-    answer = ask(wagate, "POST", "/wasend/send", {"session": session, "to": "+9990000002", "text": "third"})
+    answer = Dialect(wagate).ask("POST", "/send", {"session": session, "to": "+9990000002", "text": "third"})
     assert answer.status == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 60
 
@@ -109,46 +108,3 @@ def test_a_name_of_two_sessions_is_409(sdk: Sdk) -> None:
 def test_nobody_there_is_told_by_the_sdk_itself(sdk: Sdk) -> None:
     with pytest.raises(SdkError, match="ECONNREFUSED"):
         sdk.at("http://127.0.0.1:9").retrieve_all_sessions()
-
-
-def body_of(answer: Any, status: int) -> dict[str, Any]:
-    """The body of a refusal: its four fields, and what is true of them."""
-    assert answer.status == status, (answer.status, answer.body)
-    assert answer.headers["content-type"].startswith("application/json")
-    found: dict[str, Any] = answer.body
-    assert {"success", "error", "message", "statusCode"} <= set(found), found
-    assert (found["success"], found["statusCode"]) == (False, status)
-    assert all(isinstance(found[name], str) and found[name] for name in ("error", "message"))
-    assert None not in found.values()
-    return found
-
-
-@pytest.mark.parametrize("root", ["/wasend", ""])
-def test_revoking_by_link_refuses_to_the_letter(
-    wagate: SandboxGateway, owner: Account, guest: Account, group: str, root: str
-) -> None:
-    def revoke(session: str = owner.session, group: str = group, **more: Any) -> Any:
-        return ask(wagate, "POST", f"{root}/{session}/groups/{group}/invite-link/revoke", **more)
-
-    body_of(revoke(key=""), 401)
-    body_of(revoke(key="wa_wrong"), 401)
-    body_of(revoke(session=guest.session), 403)
-    body_of(revoke(key=key(wagate, "read")), 403)
-    body_of(revoke(session="ses_none"), 404)
-    body_of(revoke(group="120363000000000000@g.us"), 404)
-    body_of(revoke(key=key(wagate, owner=organization(wagate))), 404)
-    stopped = wagate.linked("9990000073")["id"]
-    wagate.post(f"/sessions/{stopped}:stop")
-    wagate.until(lambda: not wagate.working(stopped))
-    body_of(revoke(session=stopped), 503)
-
-
-def test_every_way_to_go_wrong_has_the_dialects_body(wagate: SandboxGateway, owner: Account) -> None:
-    body_of(ask(wagate, "POST", "/wasend/send", b"{"), 400)
-    body_of(ask(wagate, "POST", "/wasend/send", b"[]"), 400)
-    body_of(ask(wagate, "POST", "/wasend/send", b""), 400)
-    body_of(ask(wagate, "POST", "/wasend/sessions", {"sessionName": 5, "phoneNumber": "+9990000010"}), 400)
-    body_of(ask(wagate, "GET", f"/wasend/{owner.session}/groups?limit=many"), 400)
-    body_of(ask(wagate, "GET", "/wasend/no/such/path/at/all"), 404)
-    body_of(ask(wagate, "DELETE", "/wasend/send"), 405)
-    body_of(ask(wagate, "POST", "/wasend/send", b"{", **{"content-length": "100000000"}), 413)
