@@ -78,3 +78,110 @@ def told(answer: Answer, status: int, words: str = "") -> str:
     assert answer.body["error"] == answer.body["message"]
     assert words in answer.body["message"], answer.body
     return str(answer.body["message"])
+
+
+def _each(names: str, kind: Any) -> dict[str, Any]:
+    return dict.fromkeys(names.split(), kind)
+
+
+_DETAILS = {
+    **dict.fromkeys(("id", "uniqueSessionId", "userId", "sessionName", "phoneNumber", "createdAt", "updatedAt"), str),
+    **dict.fromkeys(("enableAccountProtection", "enableMessageLogging", "enableWebhook"), bool),
+    "webhookUrl?": str,
+}
+_CONFIG = {
+    "metadata": {"userId": str, "userEmail": str},
+    "debug": bool,
+    "noweb": {"markOnline": bool, "store": {"enabled": bool, "fullSync": bool}},
+    "webhooks": list,
+}
+_ENGINE = {"grpc": {"client": str, "stream": str}, "gows": {"found": bool, "connected": bool}}
+_BELOW = {"name": str, "status": str, "config": _CONFIG, "engine": _ENGINE}
+_PARTICIPANT = {
+    "jid": str,
+    "phoneNumber": str,
+    "isAdmin": bool,
+    "isSuperAdmin": bool,
+    "lid?": str,
+    "displayName?": str,
+    "error?": float,
+}
+SHAPES: dict[str, Any] = {
+    "SessionDetails": _DETAILS,
+    "Session": _DETAILS | _BELOW,
+    "SessionList": {"sessions": [{"session": _DETAILS, "downstream": _BELOW}]},
+    "QRCode": {"data": str},
+    "Group": {
+        **_each(
+            "jid ownerJid ownerPn name nameSetAt nameSetBy nameSetByPn topic topicId topicSetAt topicSetBy "
+            "topicSetByPn announceVersionId defaultMembershipApprovalMode linkedParentJid addressingMode groupCreated "
+            "creatorCountryCode participantVersionId memberAddMode",
+            str,
+        ),
+        **_each(
+            "topicDeleted isLocked isAnnounce isEphemeral isIncognito isParent isDefaultSubGroup "
+            "isJoinApprovalRequired",
+            bool,
+        ),
+        "disappearingTimer": float,
+        "participants": [_PARTICIPANT],
+    },
+    "GroupParticipant": _PARTICIPANT,
+    "Joined": {"id": str, "name": str, "participantsCount": float, "description?": str, "pictureUrl?": str},
+    "Count": {"total": float, "byStatus?": {"*": str}},
+    "Picture": {"url": str, "format?": str, "size?": float, "dimensions?": {"*": str}},
+    "Switch": {"enabled": bool, "changedAt?": str, "changedBy?": str},
+    "WAMessage": {
+        **dict.fromkeys(("id", "to", "content", "type", "timestamp", "status", "sender", "recipient"), str),
+        "fromMe": bool,
+    },
+    "Contact": {
+        "id": str,
+        "phoneNumber": str,
+        **dict.fromkeys(("name?", "pushName?", "profilePictureUrl?", "status?"), str),
+        "businessProfile?": {"*": str},
+    },
+    "Exists": {"exists": bool, "phone": str, "jid?": str},
+    "Read": {"success": bool, "message?": str},
+    "Account": {"id": str, "name": str, "plan": str},
+    "Chat": {
+        "id": str,
+        "name?": str,
+        "isGroup?": bool,
+        "timestamp?": float,
+        "unreadCount?": float,
+        "archived?": bool,
+        "pinned?": bool,
+    },
+    "ChatWAMessage": {
+        **dict.fromkeys(("id", "chatId", "from", "to", "type"), str),
+        "timestamp": float,
+        "fromMe": bool,
+        **dict.fromkeys(("body?", "caption?", "mediaUrl?", "mimetype?", "filename?", "quotedMsgId?"), str),
+        "ack?": float,
+        "hasMedia?": bool,
+    },
+}
+"""What the SDK declares: a name with `?` may be absent, `*` is every name; a list holds one shape."""
+
+
+def strict(value: Any, shape: Any, path: str = "") -> Any:
+    """The value, which has the shape as the SDK demands it: what is declared is there, of its type, never null."""
+    if isinstance(shape, str):
+        strict(value, SHAPES[shape], shape)
+    elif isinstance(shape, list):
+        assert isinstance(value, list), path
+        for position, each in enumerate(value):
+            strict(each, shape[0], f"{path}[{position}]")
+    elif isinstance(shape, dict):
+        assert isinstance(value, dict), path
+        for name, kind in shape.items():
+            for plain in value if name == "*" else [name.removesuffix("?")]:
+                assert plain in value or name.endswith("?"), f"{path}.{plain} is missing"
+                if plain in value:
+                    strict(value[plain], kind, f"{path}.{plain}")
+    elif shape is float:
+        assert type(value) in (int, float), f"{path} is {value!r}"
+    else:
+        assert type(value) is shape, f"{path} is {value!r}"
+    return value

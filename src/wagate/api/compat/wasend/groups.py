@@ -82,7 +82,7 @@ async def create_group(call: Call) -> Reply:
     await actions.require_connected(call.gw, call.caller, session)
     # Before the group is made: a picture that cannot be had must not leave a group behind.
     files = [] if body.picture_url is None else await media.take_in(
-        call.gw, call.caller, [pictures.offered(body.picture_url, None, "pictureUrl")], session_id=session
+        call.gw, call.caller, [pictures.offered(body.picture_url, "pictureUrl")], session_id=session
     )  # fmt: skip
     try:
         action = live.CreateGroup(subject=body.name, people=list(dict.fromkeys(people)))

@@ -17,7 +17,7 @@ from wagate.model import actions as live
 from wagate.model.contacts import Picture
 from wagate.model.sends import Url
 
-JPEG = "Only a JPEG is taken, and nothing is converted or cropped: cropToSquare changes nothing."
+JPEG = "Only a JPEG is taken, whatever its format is called; nothing is converted or cropped."
 
 
 class RefreshQuery(Ask, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ async def get_picture(call: Call) -> PictureTold:
 
 async def set_picture(call: Call) -> Ended:
     """Set a group's picture."""
-    picture = offered(call.body.url, call.body.format, "url")
+    picture = offered(call.body.url, "url")
     await groups.set_picture(call.gw, call.caller, call.path["session"], call.path["gid"], picture)
     return Ended(message="the picture is set")
 
@@ -56,10 +56,9 @@ async def delete_picture(call: Call) -> Ended:
     return Ended(message="the picture is removed")
 
 
-def offered(url: str, format: str | None, path: str) -> Offered:
+def offered(url: str, path: str) -> Offered:
     """A picture as a client offers it; `path` names it to the client."""
-    mimetype = None if format is None else f"image/{'jpeg' if format == 'jpg' else format}"
-    return Offered(wanted="picture", path=path, url=url, mimetype=mimetype)
+    return Offered(wanted="picture", path=path, url=url)
 
 
 _GROUP = "/{session}/groups/{gid}"
