@@ -25,20 +25,17 @@ from wagate.api.compat.wasend.serving import Served
 from wagate.api.dialects import Dialect
 from wagate.api.wire import IDLE_SECONDS
 
-SERVED: list[Served] = [
-    *sessions.SERVED,
-    *groups.SERVED,
-    *standings.SERVED,
-    *pictures.SERVED,
-    *settings.SERVED,
-    *invites.SERVED,
-    *participants.SERVED,
-    *contacts.SERVED,
-    *sends.SERVED,
-    *messages.SERVED,
-    *chats.SERVED,
-]
-"""Every operation of the dialect."""
+SECTIONS: dict[str, list[Served]] = {
+    "Sessions and the account": sessions.SERVED,
+    "Groups": [*groups.SERVED, *standings.SERVED, *pictures.SERVED],
+    "A group's settings": settings.SERVED,
+    "A group's invite": invites.SERVED,
+    "A group's participants": participants.SERVED,
+    "Contacts": contacts.SERVED,
+    "Messages": [*sends.SERVED, *messages.SERVED],
+    "Chats": chats.SERVED,
+}
+"""Every operation of the dialect, by what it is about."""
 
 _IDLE = IDLE_SECONDS - 5
 """What clients are told: a request that is on its way while the time ends must still find the connection open."""
@@ -47,7 +44,7 @@ DIALECT = Dialect(
     name="wasend",
     home="/wasend",
     bases=("/wasend", ""),
-    operations=tuple(each.operation for each in SERVED),
+    operations=tuple(each.operation for section in SECTIONS.values() for each in section),
     refuse=refuse,
     kept=[(b"connection", b"keep-alive"), (b"keep-alive", b"timeout=%d" % _IDLE)],
 )

@@ -124,8 +124,7 @@ def _kind(content: Any) -> str:
     return "ptt" if media is not None and media.voice is True else contents.kind(content)
 
 
-ID = "Ids hold their chat (`true_9990000002@c.us_3EB0…`); plain ones are taken too, and `waMessageId` is the plain one."
-STORED = f"`timestamp` is in seconds. `mediaUrl` is a path of the gateway, to be fetched with the same key. {ID}"
+STORED = "`timestamp` is in seconds. `mediaUrl` is a path of the gateway, to be fetched with the same key."
 SERVED = [
     served(
         "getMessage",
@@ -135,7 +134,6 @@ SERVED = [
         capability=READ,
         answer=Stored,
         errors=(NotFound, BadRequest, Conflict),
-        difference="Looked for in all sessions of the key; if more than one has it, 409: an id with its chat in it is "
-        f"almost always one. {STORED}",
+        difference=f"Which message: see [names](#names). {STORED}",
     ),
 ]

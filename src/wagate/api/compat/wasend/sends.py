@@ -292,13 +292,12 @@ def _preview(given: dict[str, str] | None) -> PreviewInput | None:
 
 
 _ERRORS = (*LIVE, BadRequest, Conflict, Refused, RateLimited, PayloadTooLarge)
-_ONE = "Without a session the key's only one sends; a key that has none, or more, is told so: 400."
+_ONE = "Which session sends: see [names](#names)."
 _PYTHON = f"{_ONE} `content`, which the SDK for Python asks for, is the text if there is no `text`, else ignored."
-_ID = messages.ID
 
 
 def _send(id: str, path: str, run: Any, body: Any, **more: Any) -> Served:
-    more = {"sdk": id, "difference": f"{_PYTHON} {_ID}", "answer": Said, "max_body": MEDIA_BODY, **more}
+    more = {"sdk": id, "difference": f"{_PYTHON}", "answer": Said, "max_body": MEDIA_BODY, **more}
     return served(id, f"POST {path}", run, capability=SEND, body=body, spooled=True, errors=_ERRORS, **more)
 
 
@@ -320,11 +319,11 @@ def _shown(id: str, request: str, run: Any, body: Any, difference: str = "") -> 
 _URLS = "One file at most; a sound takes no text."
 _VOICE = "Only OGG/Opus is taken, nothing is converted; duration has no effect."
 SERVED = [
-    _send("send", "/send", send, Send, max_body=MIB, difference=f"{_URLS} {_ONE} {_ID}"),
+    _send("send", "/send", send, Send, max_body=MIB, difference=f"{_URLS} {_ONE}"),
     _send("sendText", "/sendText", send_text, SendText, max_body=MIB),
     _send("sendImage", "/sendImage", send_image, SendPicture),
     _send("sendFile", "/sendFile", send_file, SendFile),
-    _send("sendVoice", "/sendVoice", send_voice, SendVoice, difference=f"{_VOICE} {_ONE} {_ID}"),
+    _send("sendVoice", "/sendVoice", send_voice, SendVoice, difference=f"{_VOICE} {_ONE}"),
     _send("sendVideo", "/sendVideo", send_video, SendPicture),
     _send("sendLinkCustomPreview", "/send/link-custom-preview", send_link, SendLink, max_body=MIB),
     _send("sendLinkPreview", "/sendLinkCustomPreview", send_link, SendLink, max_body=MIB, sdk=""),

@@ -18,7 +18,7 @@ from wagate.model import Shape
 from wagate.model.groups import Group
 
 USUAL = 50
-EMPTY = f"Empty, false or 0, because the gateway does not know them: {', '.join(shapes.UNKNOWN)}."
+EMPTY = "Some fields are [always empty](#what-a-group-does-not-say)."
 _EVERY = Window(EVERYTHING)
 _SORTS: dict[str, Any] = {
     "id": lambda group: group.group_jid,
