@@ -132,6 +132,20 @@ def javascript(folder: Path) -> Iterator[Program]:
         yield program
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """An environment for the SDK: no proxy, no warning about node's age, every file it writes below the folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    return {
+        **kept,
+        **{f"JSII_SILENCE_WARNING_{kind}_NODE_VERSION": ",".join(map(str, range(14, 40))) for kind in _WARNINGS},
+        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(folder / "cache"),
+        "TMPDIR": str(temporary),
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
 def node_version() -> int:
     """The major version of the node that runs the SDKs."""
     told = subprocess.run([_need_node(), "--version"], capture_output=True, text=True, check=True).stdout
@@ -162,20 +176,6 @@ def _tarball() -> Path:
     return tarball
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """No proxy, no warning about node's age, and every file that is written below the folder."""
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    temporary = folder / "tmp"
-    temporary.mkdir()
-    return {
-        **kept,
-        **{f"JSII_SILENCE_WARNING_{kind}_NODE_VERSION": ",".join(map(str, range(14, 40))) for kind in _WARNINGS},
-        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(folder / "cache"),
-        "TMPDIR": str(temporary),
-        "NO_PROXY": "127.0.0.1",
-    }
-
-
 @contextmanager
 def _running(command: list[str], folder: Path) -> Iterator[Program]:
     log = folder / "sdk.log"
@@ -186,7 +186,7 @@ def _running(command: list[str], folder: Path) -> Iterator[Program]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=_environment(folder),
+            env=surroundings(folder),
             cwd=folder,
             start_new_session=True,
         )
