@@ -1,14 +1,11 @@
-"""No method of the SDK is forgotten, and the SDK's processes leave nothing behind."""
+"""No method of the SDK is forgotten."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-import pytest
-
-from tests.support import sdk as programs
-from tests.support.sdk import Program, Sdk, SdkMissing, descendants
+from tests.support.sdk import Program, Sdk
 from wagate.api.compat import wasend
 
 HERE = Path(__file__).parent
@@ -35,19 +32,3 @@ def test_the_compatibility_table_names_every_method_that_asks_a_server(javascrip
 
 def test_the_search_can_fail() -> None:
     assert named("sdk.get_group(other.join_group())\nfor step in (sdk.with_key,): step()") == {"get_group", "with_key"}
-
-
-def test_an_sdk_leaves_no_process_and_no_file_behind(tmp_path: Path) -> None:
-    for start in (programs.python, programs.javascript):
-        folder = tmp_path / start.__name__
-        folder.mkdir()
-        try:
-            with start(folder) as program:
-                nodes = Sdk(program, "http://127.0.0.1:9", "wa_x")
-                assert nodes.retrieve_config() if start is programs.python else nodes.retrieveConfig()
-                alive = descendants(program.process.pid) | {program.process.pid}
-        except SdkMissing as reason:
-            pytest.skip(str(reason))
-        assert not [pid for pid in alive if Path(f"/proc/{pid}").exists()]
-        assert list((folder / "tmp").iterdir()) == []
-        assert program.log.read_text() == ""

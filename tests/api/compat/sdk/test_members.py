@@ -32,8 +32,9 @@ def test_participants_are_listed_with_their_roles(sdk: Sdk, owner: Account, gues
     assert all(digits(each["jid"]) and (each["lid"] is None or each["lid"].endswith("@lid")) for each in seen.values())
 
 
-@pytest.mark.parametrize("notify", [None, True, False])
-@pytest.mark.parametrize("written", ["+{}", "{}", "{}@c.us", "{}@s.whatsapp.net"])
+@pytest.mark.parametrize(
+    ("written", "notify"), [("+{}", None), ("{}", True), ("{}@c.us", False), ("{}@s.whatsapp.net", None)]
+)
 def test_participants_are_added_promoted_demoted_and_removed(
     sdk: Sdk, wagate: SandboxGateway, owner: Account, written: str, notify: bool | None
 ) -> None:
