@@ -9,7 +9,6 @@ signals nor start and stop.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -27,6 +26,7 @@ from wagate.backends.database import UnstorableValue
 from wagate.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, WagateError
 from wagate.gateway import Gateway
 from wagate.model import ids
+from wagate.telemetry import traces
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -36,9 +36,10 @@ Observe = Callable[[str, int, float], None]
 
 log = structlog.get_logger(__name__)
 
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _ONCE = frozenset({b"x-api-key", b"authorization", b"idempotency-key", b"content-type", b"content-length"})
 _CLOSE = (b"connection", b"close")
+_PAGES = frozenset({b"", *(segment.encode() for segment in RESERVED - {"api", "sandbox", "wasend"})})
+"""The first segments of pages, of which no trace is recorded."""
 _JSON = (b"content-type", b"application/json")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -98,10 +99,11 @@ def build(
 class _Ready:
     """An operation with all that can be made ready beforehand."""
 
-    __slots__ = ("body", "dialect", "names", "operation", "query")
+    __slots__ = ("body", "dialect", "names", "operation", "path", "query")
 
-    def __init__(self, operation: Operation, dialect: Dialect | None) -> None:
+    def __init__(self, operation: Operation, path: str, dialect: Dialect | None) -> None:
         self.operation = operation
+        self.path = path
         self.dialect = dialect
         self.names = operation.names
         self.body = bodies.BodyReader(operation)
@@ -113,7 +115,9 @@ class _Exchange:
     that the answer is given in, as far as that is known; None: our own.
     """
 
-    __slots__ = ("dialect", "headers", "operation", "receive", "repeats", "request_id", "scope", "send", "unread")
+    __slots__ = (
+        "dialect", "headers", "operation", "receive", "repeats", "request_id", "route", "scope", "send", "unread",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         self.scope = scope
@@ -124,12 +128,9 @@ class _Exchange:
         self.repeats = len(self.headers) != len(scope["headers"]) and _repeats(scope["headers"])
         self.operation: Operation | None = None
         self.dialect: Dialect | None = None
+        self.route = ""
         self.unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
-        given = self.headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            self.request_id = given.decode("ascii")
-        else:
-            self.request_id = ids.request_id()
+        self.request_id = ids.request_id(self.headers.get(b"x-request-id"))
 
     def refused(self, error: WagateError) -> Reply:
         """The answer that tells of `error`."""
@@ -143,6 +144,27 @@ class _Exchange:
         """Say how long the connection stays open, where the dialect does."""
         if self.dialect is not None and b"close" not in self.headers.get(b"connection", b"").lower():
             headers += self.dialect.kept
+
+    def span(self) -> traces.Span:
+        """The trace that the caller goes on with, or a new one; health and metrics are not recorded."""
+        parent = traces.continued(self.headers.get(b"traceparent"))
+        if parent is not None and len(self.headers) != len(self.scope["headers"]):
+            # One that is given twice is none.
+            parent = parent if [name for name, _ in self.scope["headers"]].count(b"traceparent") == 1 else None
+        path = self.scope["raw_path"]
+        if not path.startswith(b"/api/") and path[1:].partition(b"/")[0] in _PAGES:
+            return traces.Span(parent or traces.begin(), None)
+        return traces.span(self.scope["method"], parent, kind="server")
+
+    def told(self, status: int) -> dict[str, str | int | bool]:
+        """The request as its span tells of it: of the path its pattern alone, for it holds numbers."""
+        told = {
+            "http.request.method": self.scope["method"],
+            "http.response.status_code": status,
+            "url.scheme": self.scope["scheme"],
+        }
+        route = {"http.route": self.route} if self.route else {}
+        return {**told, **route, "wagate.request.id": self.request_id}
 
     def length(self) -> int | None:
         """The announced length of the body in bytes; None when it comes in chunks."""
@@ -170,7 +192,7 @@ class _Api:
 
     def add(self, path: str, operation: Operation, dialect: Dialect | None = None) -> None:
         """Mount an operation under its full path."""
-        self._table.add(operation.method, path, _Ready(operation, dialect))
+        self._table.add(operation.method, path, _Ready(operation, path, dialect))
 
     async def __call__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -180,6 +202,19 @@ class _Api:
         started = perf_counter()
         exchange = _Exchange(scope, receive, send)
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        with exchange.span() as here:
+            traces.current.set(here.traceparent)
+            status = await self._serve(exchange)
+            if here.recorded and status is not None:
+                here.error = str(status) if status >= 500 else None
+                here.tell(exchange.told(status), name=f"{scope['method']} {exchange.route}".rstrip())
+        if status is not None and self._options.observe is not None:
+            name = exchange.operation.id if exchange.operation else ""
+            self._options.observe(name, status, perf_counter() - started)
+
+    async def _serve(self, exchange: _Exchange) -> int | None:
+        """Answer; the status that went out, None where nobody is there any more."""
+        scope = exchange.scope
         try:
             reply = await self._answer(exchange)
         except WagateError as error:
@@ -187,7 +222,7 @@ class _Api:
         except UnstorableValue:
             reply = exchange.refused(BadRequest("a text holds characters that cannot be stored"))
         except bodies.ClientGone:
-            return
+            return None
         except Exception as defect:
             reply = exchange.failed(defect)
         status = await self._give(exchange, reply)
@@ -196,8 +231,7 @@ class _Api:
             log.info("refused", operation=name, method=scope["method"], status=status)
         elif self._options.log_answers:
             log.debug("answered", operation=name, method=scope["method"], status=status)
-        if self._options.observe is not None:
-            self._options.observe(name, status, perf_counter() - started)
+        return status
 
     async def _answer(self, exchange: _Exchange) -> Reply:
         scope = exchange.scope
@@ -214,6 +248,7 @@ class _Api:
             raise MethodNotAllowed(allow=place.allow)
         exchange.dialect = ready.dialect
         operation = exchange.operation = ready.operation
+        exchange.route = ready.path
         call = Call(operation, self._gw, self._signer)
         call.headers, call.request_id = exchange.headers, exchange.request_id
         if scope["method"] == "HEAD":

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from wagate.backends.callers import Caller, Part
 from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
-from wagate.backends.sqlite_log import Checkpointer
+from wagate.backends.sqlite_log import LONG, Checkpointer
 from wagate.backends.statements import opening, translate
 from wagate.errors import StorageUnavailable
 
@@ -107,8 +107,8 @@ class SqliteTx(Part[sqlite3.Connection]):
     fails_group = staticmethod(storage_failed)
     neutral = staticmethod(neutral)
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: sqlite3.Connection, *, trace: str | None = None) -> None:
+        super().__init__(connection, trace=trace)
         self.ran = False
         """Whether anything but a query was run, so that there may be something to undo."""
 
@@ -191,7 +191,7 @@ def connect(path: str, *, cache_kib: int) -> sqlite3.Connection:
             "synchronous=FULL",
             "foreign_keys=ON",
             f"cache_size=-{cache_kib}",
-            "journal_size_limit=67108864",
+            f"journal_size_limit={LONG}",
             "temp_store=MEMORY",
             # Left to the checkpointer: inside a commit it would hold up everyone who waits for that commit.
             "wal_autocheckpoint=0",
@@ -335,7 +335,7 @@ class Writer:
 
     @staticmethod
     def _alone(connection: sqlite3.Connection, callers: list[SqliteCaller]) -> None:
-        tx = SqliteTx(connection)
+        tx = SqliteTx(connection, trace=callers[0].trace)
         callers[0].perform(tx)
         if tx.failed is not None:
             raise tx.failed
@@ -350,7 +350,7 @@ class Writer:
         connection.execute("SAVEPOINT group_of_callers")
         for caller in callers:
             before = connection.total_changes
-            tx = SqliteTx(connection)
+            tx = SqliteTx(connection, trace=caller.trace)
             caller.perform(tx)
             if tx.failed is not None:
                 raise tx.failed
@@ -364,7 +364,7 @@ class Writer:
         execute = connection.execute
         for caller in callers:
             execute("SAVEPOINT caller")
-            tx = SqliteTx(connection)
+            tx = SqliteTx(connection, trace=caller.trace)
             caller.perform(tx)
             if tx.failed is not None:
                 raise tx.failed

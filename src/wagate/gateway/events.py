@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UnsetType
@@ -16,14 +17,15 @@ from ulid import ULID
 
 from wagate.backends.broker import Bell
 from wagate.backends.database import Tx
-from wagate.errors import BadRequest, CursorExpired, NotFound
-from wagate.gateway import Gateway, webhooks
+from wagate.errors import BadRequest, CursorExpired, NotFound, Unauthorized
+from wagate.gateway import Gateway, keys, webhooks
 from wagate.model import Shape, ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
+from wagate.telemetry import traces
 
-Fact = tuple[str, Shape]
-"""An event's name and its payload."""
+Fact = tuple[str, Shape] | tuple[str, Shape, str | None]
+"""An event's name and its payload; and the trace that it is part of, where that is not its transaction's."""
 
 _HEAD = """
 UPDATE organizations SET log_seq = log_seq + :count, log_ms = {greatest}(log_ms, :now)
@@ -62,7 +64,11 @@ def number_of(id: str, *, field: str = "after") -> int:
     try:
         if not id.startswith("evt_") or len(id) != 30:
             raise ValueError
-        return int.from_bytes(ULID.from_str(id[4:]).bytes[6:], "big")
+        number = int.from_bytes(ULID.from_str(id[4:]).bytes[6:], "big")
+        # The library reads small letters too, but they sort behind all others: after such an id nothing would come.
+        if id != "evt_" + id[4:].upper():
+            raise ValueError
+        return number
     except ValueError:
         raise BadRequest.field(field, "is not an event id") from None
 
@@ -82,21 +88,29 @@ async def record_all(tx: Tx, now: int, organization_id: str, *, session_id: str,
     if head is None:
         raise NotFound("organization not found")
     ms, last, webhooks_there = head
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "organization_id": organization_id,
             "id": event_id(ms, number),
             "session_id": session_id,
-            "event": name,
+            "event": fact[0],
             "timestamp": now,
-            "payload": msgspec.json.encode(payload).decode(),
+            "payload": msgspec.json.encode(fact[1]).decode(),
         }
-        for number, (name, payload) in enumerate(facts, last - len(facts) + 1)
+        for number, fact in enumerate(facts, last - len(facts) + 1)
     ]
     await tx.many(_INSERT, rows)
     if webhooks_there:
+        otherwise = tx.trace or traces.begin()
+        for row, fact in zip(rows, facts, strict=True):
+            row["trace"] = (fact[2] if len(fact) == 3 else None) or otherwise
         await webhooks.enlist(tx, organization_id, session_id, rows)
     return [str(row["id"]) for row in rows]
+
+
+def along(facts: Sequence[Fact], trace: str | None) -> list[Fact]:
+    """These facts as parts of a trace; those that name their own keep it."""
+    return [fact if len(fact) == 3 else (fact[0], fact[1], trace) for fact in facts]
 
 
 def hint(gw: Gateway, organization_id: str) -> None:
@@ -121,7 +135,7 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
         CursorExpired: `after` has left the log; `details.oldest` is where it begins now.
     """
     if wish.after is not None:
-        await check_kept(gw, caller.organization_id, wish.after)
+        number_of(wish.after)
     cursor, found = wish.after or "", list[Event]()
     plain = wish.names is None and wish.session_id is None and isinstance(caller.session_ids, UnsetType)
     for _ in range(_MOST_BATCHES):
@@ -129,6 +143,9 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
             break
         size = min(wish.limit, _BATCH) if plain else _BATCH
         rows = await gw.db.all(_READ, organization_id=caller.organization_id, after=cursor, limit=size)
+        if cursor:
+            # Behind the reading: what leaves the log in between is told, not skipped.
+            await check_kept(gw, caller.organization_id, cursor)
         for id, session_id, name, timestamp, payload in rows:
             cursor = id
             if _wanted(caller, wish, session_id, name):
@@ -170,22 +187,32 @@ async def following(gw: Gateway, organization_id: str, after: str, *, limit: int
 
 
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
-    """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops."""
+    """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops.
+
+    Raises what `read` does, and:
+        Unauthorized: the caller's key ended meanwhile.
+    """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait
+    deadline, waited = loop.time() + wait, False
     subject = f"events.{caller.organization_id}"
-    with Bell(gw.broker, subject, "closing") as bell, Bell(gw.broker, "closing") as closing:
+    with Bell(gw.broker, subject, "keys", "closing") as bell, Bell(gw.broker, "closing") as closing:
+        standing = await _standing(gw, caller) if wait else None
         while True:
             bell.rung = False
             found, cursor = await read(gw, caller, wish)
             left = deadline - loop.time()
             if found or left <= 0 or closing.rung:
-                _tell_lag(gw, found)
+                # Who did not wait reads what was there: how old that is says nothing.
+                if found and waited:
+                    tell_lag(gw, found[0].timestamp)
                 return found, cursor
             if cursor:
                 wish = msgspec.structs.replace(wish, after=cursor)
             # The hint may be lost: look again every second all the same.
+            waited = True
             await bell.wait(min(left, 1.0))
+            if await _standing(gw, caller) != standing:
+                raise Unauthorized
 
 
 async def expire(gw: Gateway, *, limit: int = 1000) -> int:
@@ -228,7 +255,20 @@ async def check_kept(gw: Gateway, organization_id: str, after: str) -> None:
         raise CursorExpired(oldest=event_id(head[0], head[1]))
 
 
-def _tell_lag(gw: Gateway, found: list[Event]) -> None:
-    """How old the oldest event is that a reader gets only now, in milliseconds. For the operator's metrics."""
-    age = gw.clock.now() - found[0].timestamp if found else 0
-    gw.broker.publish("events.lag", str(max(age, 0)).encode())
+async def _standing(gw: Gateway, caller: Caller) -> str:
+    """What the caller's key is now, empty for a person; another text is another secret.
+
+    Raises:
+        Unauthorized: the key was revoked, or has expired.
+    """
+    if isinstance(caller.key_id, UnsetType):
+        return ""
+    found = (await keys.standing(gw, [caller.key_id])).get(caller.key_id)
+    if found is None or found.is_over(gw.clock.now()):
+        raise Unauthorized
+    return found.digest
+
+
+def tell_lag(gw: Gateway, recorded_at: int) -> None:
+    """An event of that time reaches only now somebody who was waiting for it. For the operator's metrics."""
+    gw.broker.publish("events.lag", str(max(gw.clock.now() - recorded_at, 0)).encode())

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.backends.guard import FRAMING, HeaderRefused, UrlRefused, judge_header
+from wagate.backends.sealing import CannotOpen
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Gateway, Window
 from wagate.model import Shape, ids
@@ -27,6 +29,8 @@ ROTATION_MS = 24 * 3_600_000
 
 TEST_EVENT = "webhook.test"
 """For the webhook that is tested alone, which gets it at once: no delivery is written."""
+
+log = structlog.get_logger(__name__)
 
 _COLUMNS = (
     "id, organization_id, url, events, retry_policy, active, ordered, created_at, updated_at, session_id,"
@@ -82,12 +86,12 @@ LOCK = "SELECT id FROM organizations WHERE id = :organization_id {for_update}"
 _SESSION = "SELECT 1 FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _ENLIST = """
 INSERT INTO deliveries (webhook_id, event_id, organization_id, session_id, event, timestamp, status, open, lane, ready,
-  due_at, created_at)
+  due_at, created_at, traceparent)
 SELECT w.id, CAST(:event_id AS TEXT), w.organization_id, CAST(:session_id AS TEXT), CAST(:event AS TEXT),
   CAST(:now AS BIGINT), 'pending', 1, CASE WHEN w.ordered = 1 THEN CAST(:session_id AS TEXT) ELSE NULL END,
   CASE WHEN w.ordered = 1 AND EXISTS (SELECT 1 FROM deliveries e WHERE e.webhook_id = w.id
     AND e.lane = CAST(:session_id AS TEXT) AND e.open = 1) THEN 0 ELSE 1 END,
-  CAST(:now AS BIGINT), CAST(:now AS BIGINT)
+  CAST(:now AS BIGINT), CAST(:now AS BIGINT), CAST(:trace AS TEXT)
 FROM webhooks w WHERE w.organization_id = :organization_id AND w.active = 1
   AND (w.session_id IS NULL OR w.session_id = CAST(:session_id AS TEXT))
   AND (w.every = 1 OR REPLACE(w.events, CAST(:named AS TEXT), '') <> w.events)
@@ -112,7 +116,7 @@ class Receiver(Shape, frozen=True, kw_only=True):
 async def enlist(tx: Tx, organization_id: str, session_id: str, rows: Sequence[Any]) -> None:
     """Write the deliveries of events that this transaction records. Called by events.record alone.
 
-    `rows` have `id`, `event` and `timestamp`, in the log's order, under the lock of the organization's row.
+    `rows` have `id`, `event`, `timestamp` and `trace`, in the log's order, under the lock of the organization's row.
     """
     wanted = [
         {
@@ -121,6 +125,7 @@ async def enlist(tx: Tx, organization_id: str, session_id: str, rows: Sequence[A
             "event_id": row["id"],
             "event": row["event"],
             "now": row["timestamp"],
+            "trace": row["trace"],
             "named": f"\n{row['event']}\n",
         }
         for row in rows
@@ -229,6 +234,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateWebhook) -> W
 
     row = await gw.db.write(work)
     assert row is not None
+    tell_changed(gw, id)
     return _webhook(gw, row)
 
 
@@ -246,6 +252,12 @@ async def delete(gw: Gateway, caller: Caller, id: str) -> None:
         await recount(tx, caller.organization_id)
 
     await gw.db.write(work)
+    tell_changed(gw, id)
+
+
+def tell_changed(gw: Gateway, id: str) -> None:
+    """Tell deliverers that what they hold of this webhook is old. Only after the commit."""
+    gw.broker.publish("webhooks", id.encode())
 
 
 async def bound(gw: Gateway, caller: Caller, session_id: str = "") -> dict[str, Webhook]:
@@ -352,10 +364,18 @@ def _secrets(gw: Gateway, old: Row, wish: str | UnsetType | None, now: int) -> d
     secret, previous, until = old[11:14]
     if wish is None:
         secret = previous = until = None
-    elif not isinstance(wish, UnsetType):
+    elif not isinstance(wish, UnsetType) and not _is_secret(gw, old, wish):
         previous, until = secret, None if secret is None else now + ROTATION_MS
         secret = gw.sealer.seal(wish, about=f"{old[0]} secret")
     return {"secret": secret, "previous_secret": previous, "previous_until": until}
+
+
+def _is_secret(gw: Gateway, old: Row, wish: str) -> bool:
+    """Whether a webhook's newest secret is this: a change that is asked for twice is made once."""
+    try:
+        return old[11] is not None and gw.sealer.open(old[11], about=f"{old[0]} secret") == wish
+    except CannotOpen:
+        return False
 
 
 def _sealed_headers(gw: Gateway, id: str, headers: dict[str, str] | None) -> str | None:
@@ -384,6 +404,10 @@ def _shown(row: Row) -> Webhook:
 
 
 def _webhook(gw: Gateway, row: Row) -> Webhook:
-    """A row as clients see it."""
-    headers = _opened_headers(gw, row[0], row[10])
+    """A row as clients see it; headers that cannot be opened any more hide no webhook."""
+    try:
+        headers = _opened_headers(gw, row[0], row[10])
+    except CannotOpen as failure:
+        log.warning("the headers of a webhook are not shown", webhook=row[0], why=str(failure))
+        headers = {}
     return msgspec.structs.replace(_shown(row), custom_headers=headers or UNSET)
