@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.dialect import BASES, Dialect, told
@@ -14,6 +16,7 @@ from wagate.api.operations import PREFIX, RESERVED
 from wagate.api.pages import pages
 from wagate.bootstrap import DIALECTS, OPERATIONS
 from wagate.bootstrap import http as server
+from wagate.telemetry import traces
 from wagate.testing import SandboxGateway
 
 # Ours
@@ -101,6 +104,36 @@ async def test_a_kept_connection_takes_the_next_request() -> None:
         for path in ("/wasend/account", "/account", "/wasend/nothing", "/wasend/account"):
             await connection.say(request("GET", path, authorization=f"Bearer {secret}"))
             assert (await connection.answer()).headers["keep-alive"]
+
+
+class Kept:
+    """A recorder that remembers names alone."""
+
+    traceparent = f"00-{'1' * 32}-{'2' * 16}-01"
+
+    def __init__(self, found: list[str], name: str) -> None:
+        self.found, self.name = found, name
+
+    def tell(self, attributes: Any, name: str | None) -> None:
+        self.name = name or self.name
+
+    def end(self, error: Any) -> None:
+        self.found.append(self.name)
+
+
+@pytest.mark.anyio
+async def test_its_requests_are_traced_and_pages_are_not() -> None:
+    found: list[str] = []
+    traces.record_with(lambda name, *_: Kept(found, name))
+    try:
+        async with gateway() as gw, serving(gw, [], dialects=DIALECTS) as port:
+            for path in ("/account", "/wasend/account", "/healthz", "/docs", "/"):
+                async with line(port) as connection:
+                    await connection.say(request("GET", path))
+                    await connection.answer()
+    finally:
+        traces.record_with(None)
+    assert found == ["GET /account", "GET /wasend/account"]
 
 
 def test_at_is_taken_raw_and_encoded(owner: Account, group: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,10 +15,11 @@ from wagate.api.compat.wasend.shapes import Ended, GroupTold, Joined
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, SEND, Call, Reply
 from wagate.api.sessions import LIVE
-from wagate.errors import BadRequest, NotFound, Refused
+from wagate.errors import BadRequest, NotFound, Refused, WagateError
 from wagate.gateway import Window, actions, groups, media
 from wagate.model import Ask, Line, jid
 from wagate.model import actions as live
+from wagate.model.contents import Media
 from wagate.model.groups import CreatedGroup, Description, InvitePreview, Subject, invite_code
 from wagate.model.groups import Joined as NativeJoined
 from wagate.model.jid import PersonInput
@@ -88,16 +90,26 @@ async def create_group(call: Call) -> Reply:
         action = live.CreateGroup(subject=body.name, people=list(dict.fromkeys(people)))
         created: CreatedGroup = await actions.ask(call.gw, call.caller, session, action)
         call.path["gid"] = created.group_jid
-        if body.description:
-            await _ask(call, live.SetDescription(group=created.group_jid, description=body.description))
-        if files:
-            await _ask(call, live.SetGroupPicture(group=created.group_jid, media=files[0].id or ""))
+        await _furnish(call, body, admins, files)
     finally:
         await media.discard(call.gw, call.caller, files)
-    await _raise(call, admins)
-    if body.tags:
-        await groups.tag(call.gw, call.caller, session, created.group_jid, body.tags)
     return Reply(status=201, body=await one(call))
+
+
+async def _furnish(call: Call, body: NewGroup, admins: list[str], files: Sequence[Media]) -> None:
+    """Give the new group what its maker wants; an error names the group, which is there all the same."""
+    group = call.path["gid"]
+    try:
+        if body.description:
+            await _ask(call, live.SetDescription(group=group, description=body.description))
+        if files:
+            await _ask(call, live.SetGroupPicture(group=group, media=files[0].id or ""))
+        await _raise(call, admins)
+        if body.tags:
+            await groups.tag(call.gw, call.caller, call.path["session"], group, body.tags)
+    except WagateError as error:
+        error.details["applied"] = [group]
+        raise
 
 
 async def _raise(call: Call, admins: list[str]) -> None:
@@ -193,8 +205,9 @@ SERVED = [
         answer=GroupTold,
         statuses=(201,),
         errors=(*LIVE, BadRequest, Refused),
-        difference="Whoever cannot be added is left out. tags are the gateway's: kept, shown and filtered by, unknown "
-        f"to WhatsApp. {pictures.JPEG}",
+        difference="Whoever cannot be added is left out. If the group is made and the rest fails, the error names it "
+        "in `applied`. tags are the gateway's: kept, shown and filtered by, unknown to WhatsApp. "
+        f"{pictures.JPEG}",
     ),
     served(
         "getGroupJoinInfo",
