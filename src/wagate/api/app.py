@@ -192,7 +192,8 @@ class _Api:
 
     def add(self, path: str, operation: Operation, dialect: Dialect | None = None) -> None:
         """Mount an operation under its full path."""
-        self._table.add(operation.method, path, _Ready(operation, path, dialect))
+        ready = _Ready(operation, path, dialect)
+        self._table.add(operation.method, path, ready, colons=dialect is not None)
 
     async def __call__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -52,9 +52,11 @@ class Place(Generic[T]):
 
 
 class _Node(Generic[T]):
-    __slots__ = ("literals", "parameter", "place", "verbs")
+    __slots__ = ("colons", "literals", "parameter", "place", "verbs")
 
     def __init__(self) -> None:
+        # Whether ids of any kind may hold a colon here.
+        self.colons = False
         self.literals: dict[str, _Node[T]] = {}
         self.parameter: _Node[T] | None = None
         # Verbs of a parameter segment: each leads to a node of its own.
@@ -68,8 +70,8 @@ class Table(Generic[T]):
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
 
-    def add(self, method: str, path: str, target: T) -> None:
-        """Let `method` on `path` (a template with `{name}` segments) mean `target`.
+    def add(self, method: str, path: str, target: T, *, colons: bool = False) -> None:
+        """Let `method` on `path` (a template with `{name}` segments) mean `target`. `colons`: its ids may hold some.
 
         Raises:
             ValueError: that is declared already.
@@ -81,6 +83,7 @@ class Table(Generic[T]):
                 if verb:
                     node = node.verbs.setdefault(verb, _Node())
                 else:
+                    node.colons = node.colons or colons
                     node.parameter = node.parameter or _Node()
                     node = node.parameter
             else:
@@ -116,7 +119,7 @@ def _parameter(node: _Node[T], raw: str) -> tuple[_Node[T] | None, Segment]:
         after = node.verbs.get(verb)
         if after is not None:
             return (after, _decoded(name)) if name else (None, None)
-    if ":" in raw and "@" not in raw and "%40" not in raw:
+    if ":" in raw and not node.colons and "@" not in raw and "%40" not in raw:
         # Only a JID may hold a colon; anything else with one asks for a verb that does not exist here.
         return None, None
     return node.parameter, _decoded(raw)

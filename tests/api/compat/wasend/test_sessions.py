@@ -63,6 +63,17 @@ def test_a_name_that_two_sessions_have_names_neither(docs: Dialect) -> None:
     assert [docs.get(f"/sessions/{id}")["id"] for id in ids] == ids
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("shop:main", "shop:main"), ("a/b", "a%2Fb"), ("über uns", "%C3%BCber%20uns"), ("me@home+1", "me@home+1")],
+)
+def test_a_session_is_found_by_any_name(docs: Dialect, sdk: Dialect, name: str, written: str) -> None:
+    made = docs.post("/sessions", wish(name))["id"]
+    for client in (docs, sdk):
+        assert client.get(f"/sessions/{written}")["id"] == made
+        told(client.ask("GET", f"/{written}/groups/1@g.us/invite-link"), 503)
+
+
 def test_a_linked_session_shows_no_code(docs: Dialect, shop: str) -> None:
     told(docs.ask("GET", f"/sessions/{shop}/auth/qr"), 400, "linked already")
 
