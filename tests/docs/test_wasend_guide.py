@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.dialects import GUIDE, MARK, wasend_guide
-from tests.support.command import environment
+from tests.support.sdk import surroundings
 from tests.support.source import ROOT
 from wagate import testing
 from wagate.api.compat.wasend import DIALECT, shapes
@@ -41,7 +41,7 @@ def test_the_guide_names_every_request_and_every_empty_field() -> None:
 def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
     with testing.gateway(tmp_path / "data") as wagate:
         wagate.linked("9990000001")
-        told = environment(url=wagate.url, api_key=wagate.key) | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        told = surroundings(tmp_path) | {"WAGATE_URL": wagate.url, "WAGATE_API_KEY": wagate.key}
         done = subprocess.run(
             [sys.executable, "-c", program()], cwd=tmp_path, env=told, capture_output=True, text=True, timeout=120
         )

@@ -164,7 +164,7 @@ async def read_messages(call: Call) -> ReadTold:
 async def list_messages(call: Call) -> list[Stored]:
     """List a chat's messages, newest first."""
     query: MessagesQuery = call.query
-    since, until = _millis(query.since or 0), _millis(query.until) if query.until is not None else None
+    since, until = _millis(query.since or 0), _last_milli(query.until)
     skip, most = max(query.offset or 0, 0), min(max(query.limit or 50, 1), _MOST)
     found: list[Stored] = []
     async for each in _newest_first(call, _chat(call)):
@@ -223,8 +223,15 @@ async def _newest_first(call: Call, chat: str) -> AsyncIterator[Message]:
 
 
 def _millis(moment: float) -> int:
-    """A time as clients write it; one in whole seconds lasts to their end."""
+    """A time as clients write it."""
     return int(moment) if moment >= _MILLIS_FROM else int(moment * 1000)
+
+
+def _last_milli(moment: float | None) -> int | None:
+    """The last millisecond of a time as clients write it: a whole second lasts to its end, for that is what we show."""
+    if moment is None:
+        return None
+    return _millis(moment) + (999 if moment < _MILLIS_FROM and moment.is_integer() else 0)
 
 
 def _told(chat: Chat) -> ChatTold:

@@ -5,6 +5,7 @@ Each body is made into one of the forms of `model/sends.py` and goes the way tha
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -41,6 +42,9 @@ from wagate.model.sends import (
     Url,
     VideoForm,
 )
+
+_PATIENCE = 25.0
+"""Seconds. The SDK hangs up after 30: what could not be sent by now is withdrawn while somebody is there to be told."""
 
 SessionName = Annotated[Line, Meta(max_length=200)]
 MessageName = Annotated[Line, Meta(min_length=1, max_length=400)]
@@ -231,9 +235,12 @@ async def _from(call: Call) -> None:
 
 
 async def _say(call: Call, form: Form) -> Said:
+    started = asyncio.get_running_loop().time()
     await _from(call)
     entry = await native.accept(call, naming.address(call.body.to, "to"), form, "sync")
-    return messages.said(await outcomes.wait(call.gw, call.caller, entry), call.found)
+    # Fetching a file took of that time as well.
+    patience = max(_PATIENCE - (asyncio.get_running_loop().time() - started), 1.0)
+    return messages.said(await outcomes.wait(call.gw, call.caller, entry, patience=patience), call.found)
 
 
 def _text(text: str | None, content: str | None) -> str:
