@@ -13,7 +13,7 @@ from types import ModuleType
 
 import uvloop
 
-from bench import accepts, bodies, lists, machine, profiling, reads, sends, starts
+from bench import accepts, bodies, lists, machine, profiling, reads, sends, starts, tokens
 from bench.report import Workload, as_json, markdown
 from bench.servers import PROGRAM
 
@@ -24,6 +24,7 @@ WORKLOADS: dict[str, ModuleType] = {
     "lists": lists,
     "bodies": bodies,
     "starts": starts,
+    "tokens": tokens,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- what the last run printed -->\n"

@@ -85,9 +85,11 @@ def free_port() -> int:
 
 
 class Gateway(Process):
-    """`wagate serve` on a data directory, budgets 0. `profile`: a file for the profile of its event loop."""
+    """`wagate serve` on a data directory, budgets 0. `profile`: a file for the profile of its event loop. `variables`:
+    settings besides.
+    """
 
-    def __init__(self, folder: Path, *, profile: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, profile: Path | None = None, **variables: str) -> None:
         self.folder = folder
         program = [sys.executable, "-m", "bench.profiled", str(profile)] if profile else [str(PROGRAM)]
         super().__init__(
@@ -95,6 +97,7 @@ class Gateway(Process):
             folder.with_suffix(".log"),
             WAGATE_DEFAULT_RATE_PER_MIN="0",
             WAGATE_DEFAULT_RATE_PER_HOUR="0",
+            **variables,
         )
 
     @property
@@ -104,9 +107,9 @@ class Gateway(Process):
 
 
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, *, profile: Path | None = None) -> AsyncIterator[Gateway]:
+async def gateway(folder: Path, *, profile: Path | None = None, **variables: str) -> AsyncIterator[Gateway]:
     """A gateway that answers, for as long as the context lasts."""
-    server = Gateway(folder, profile=profile)
+    server = Gateway(folder, profile=profile, **variables)
     try:
         await server.healthy()
         yield server

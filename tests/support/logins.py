@@ -118,11 +118,14 @@ class Provider:
         self._thread.join()
 
     def claims(self, organization: str | None = None, role: str | None = "owner", **more: Any) -> dict[str, Any]:
-        """Claims that are good now; one that is None is left out. Times are seconds from now."""
+        """Claims that are good now; one that is None is left out. Times are seconds from now. `platform`: the role
+        above all organizations.
+        """
         now = self.now() // 1000
         times = {"exp": 900, "iat": 0} | {name: more.pop(name) for name in ("exp", "nbf", "iat") if name in more}
         moments = {name: now + value if isinstance(value, int) else value for name, value in times.items()}
         told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user_1", "activeOrganizationId": organization, "orgRole": role}
+        told["role"] = more.pop("platform", None)
         return {name: value for name, value in {**told, **moments, **more}.items() if value is not None}
 
     def token(self, organization: str | None = None, role: str | None = "owner", **more: Any) -> str:
@@ -163,7 +166,7 @@ def providing() -> Iterator[Provider]:
 
 def bearer(token: str) -> dict[str, str]:
     """The header that brings a login token."""
-    return {"authorization": f"Bearer {token}"}
+    return {"Authorization": f"Bearer {token}"}
 
 
 def ask(wagate: SandboxGateway, token: str, method: str, path: str, body: Any = None) -> Any:

@@ -69,8 +69,8 @@ class KeySet(msgspec.Struct, frozen=True):
     unusable: list[str]
 
 
-class NotUsable(ValueError):
-    """A key, or a whole answer, that nothing can be verified with. Its text is a clause."""
+class NotUsable(FetchFailed):
+    """A key, or a whole answer, that nothing can be verified with."""
 
 
 class _Document(msgspec.Struct):
@@ -212,7 +212,7 @@ class Jwks:
         try:
             answer = await self._fetch()
             found = read(answer)
-        except (UrlRefused, TooLarge, FetchFailed, NotUsable) as error:
+        except (UrlRefused, TooLarge, FetchFailed) as error:
             kept = len(self.kept.keys) if self.kept else 0
             log.warning("the identity provider's keys cannot be had", reason=str(error), kept=kept)
             return False

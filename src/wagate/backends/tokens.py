@@ -20,6 +20,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from wagate.clock import Clock
+from wagate.model.organizations import ORGANIZATION_ID
 
 MOST_BYTES: Final = 8 * 1024
 LEEWAY_SECONDS: Final = 30
@@ -31,7 +32,7 @@ _FORM = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _TYPES = ("jwt", "at+jwt", "application/at+jwt", "application/jwt")
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
-_ORGANIZATION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ORGANIZATION = re.compile(ORGANIZATION_ID)
 
 
 class Key(Protocol):

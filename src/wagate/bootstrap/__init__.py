@@ -45,7 +45,7 @@ from wagate.backends.records import DatabaseStore
 from wagate.backends.sealing import Sealer
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
 from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
-from wagate.bootstrap.logins import fetch_keys, inspected, verifier
+from wagate.bootstrap.logins import KEYS_MISSING, fetch_keys, inspected, verifier
 from wagate.bootstrap.storage import (
     database_backup,
     database_restore,
@@ -67,6 +67,7 @@ from wagate.workers.deliverer import Deliverer
 from wagate.workers.supervisor import Supervisor
 
 __all__ = [
+    "KEYS_MISSING",
     "OPERATIONS",
     "CannotStart",
     "Running",

@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
+from wagate.backends.doors import FetchFailed, TooLarge
+from wagate.backends.guard import UrlRefused
 from wagate.backends.tokens import Claims, Expected, Verifier
 from wagate.clock import Clock
 from wagate.config import Settings
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from wagate.backends.http import OperatorDoor
     from wagate.backends.jwks import Fetch, Jwks, KeySet, PublicKey
 
+KEYS_MISSING = (UrlRefused, TooLarge, FetchFailed)
+"""What `fetch_keys` and `inspected` raise where there are no keys: no usable answer, or one without a usable key."""
 START_SECONDS = 1.0
 """How long a start waits for the provider's first answer. It goes on without one."""
 
@@ -60,8 +64,7 @@ async def fetch_keys(settings: Settings) -> KeySet:
     """The provider's keys as they are published now.
 
     Raises:
-        UrlRefused, TooLarge, FetchFailed: there is no usable answer.
-        NotUsable: it is no set of keys, or none of them can be used.
+        KEYS_MISSING: see there.
     """
     from wagate.backends.jwks import read
 
@@ -74,7 +77,7 @@ async def inspected(settings: Settings, token: bytes, clock: Clock) -> Claims:
 
     Raises:
         TokenRefused: it is not good.
-        UrlRefused, TooLarge, FetchFailed, NotUsable: there are no keys to judge it by.
+        KEYS_MISSING: there are no keys to judge it by.
     """
     return await Verifier(_PublishedNow(settings), expected(settings), clock=clock).verify(token)
 

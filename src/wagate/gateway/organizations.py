@@ -9,7 +9,6 @@ from wagate.model.organizations import Organization
 
 _CREATE = "INSERT INTO organizations (id, name, created_at) VALUES (:id, :name, :now)"
 _ENSURE = _CREATE + " ON CONFLICT DO NOTHING"
-_EXISTS = "SELECT 1 FROM organizations WHERE id = :id"
 _LIST = "SELECT id, name, created_at FROM organizations ORDER BY id"
 _GET = "SELECT id, name, created_at FROM organizations WHERE id = :id"
 
@@ -35,11 +34,6 @@ async def find(gw: Gateway, id: str) -> Organization | None:
     """The organization with this id, or None."""
     row = await gw.db.one(_GET, id=id)
     return None if row is None else Organization(id=row[0], name=row[1], created_at=row[2])
-
-
-async def exists(gw: Gateway, id: str) -> bool:
-    """Whether there is an organization with this id."""
-    return await gw.db.one(_EXISTS, id=id) is not None
 
 
 async def ensure(gw: Gateway, id: str) -> None:

@@ -35,7 +35,7 @@ async def authenticate(gw: Gateway, token: bytes) -> Caller:
         log.info("a login token is refused", reason=refusal.reason, found=refusal.found)
         raise Unauthorized from None
     id = claims.organization_id
-    here = id is not None and (await organizations.exists(gw, id) or await _made(gw, id))
+    here = id is not None and (await organizations.find(gw, id) is not None or await _made(gw, id))
     platform = claims.roles & _SUPER_ADMIN
     if not here and not platform:
         log.info("a login opens no organization", reason="unknown here" if id else "none is active", organization=id)

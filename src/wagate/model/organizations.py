@@ -20,6 +20,9 @@ ROLES: dict[str, frozenset[Capability]] = {
 """What a person may do in the organization that they act for, by their role there."""
 
 
+ORGANIZATION_ID = r"[A-Za-z0-9_-]{1,64}"
+"""What an organization's id may be, also where an identity provider chose it: one word in any subject, path or log."""
+
 SessionId = Annotated[Line, Meta(min_length=1, max_length=64)]
 
 
