@@ -28,7 +28,7 @@ from wagate.clock import SystemClock
 
 ISSUER, AUDIENCE = "https://login.example.com/", "wagate"
 CALLERS = 8
-ROUND_SECONDS = 1.5
+ROUND_SECONDS = 1.0
 TOKENS = 1500
 _SIGN = get_default_algorithms()
 PRIVATE: dict[str, Any] = {
@@ -58,7 +58,8 @@ async def run(folder: Path, rounds: int) -> Workload:
                 verified[algorithm].append(speed)
                 bare[algorithm].append(plain)
                 bad += accepted
-            for name, request in (("login", login), ("key", key)):
+            # Each goes first once: what the machine does in between hits both alike.
+            for name, request in (("login", login), ("key", key), ("key", key), ("login", login)):
                 made = itertools.repeat(request)
                 load = await closed(server, lambda _, made=made: made, callers=CALLERS, seconds=ROUND_SECONDS)
                 loads[name].append(load)
