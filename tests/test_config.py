@@ -40,6 +40,7 @@ REFUSED = {
     "WAGATE_ALLOWED_NETWORKS": ["10.0.0.1/8", "localhost", "10.0.0.0/8;::1", "10.0.0.0/33"],
     "WAGATE_CORS_ORIGINS": ["*", "example.com", "https://a/b", "https://u:p@a", "ftp://a", "https://a:port"],
     "WAGATE_METRICS_PORT": ["70000"],
+    "WAGATE_TRACING": ["maybe"],
     "WAGATE_METRICS_TOKEN": ["guess"],
     "WAGATE_JWKS_URL": ["jwks", "ftp://x/jwks", "https://", "https://u:p@x/jwks", "https://x/jwks#a", "https://x:y/"],
     "WAGATE_JWT_ISSUER": ["a b", "ä", "x" * 513],

@@ -183,6 +183,11 @@ class Settings:
         shown="none",
         secret=True,
     )
+    tracing: bool = _setting(
+        False,
+        SWITCH,
+        "Whether spans go to a collector (needs `wagate[tracing]`); `OTEL_…` variables say where and how.",
+    )
     log_level: str = _setting("info", one_of("debug", "info", "warning", "error"), "The least that is logged.")
     log_format: str = _setting(
         "",
