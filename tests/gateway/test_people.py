@@ -112,6 +112,12 @@ async def test_one_that_is_made_by_itself_is_made_once(gw: Gateway) -> None:
     assert [each.id for each in await organizations.all_of_them(gw)] == ["acme", "later"]
 
 
+async def test_who_it_is_stays_with_the_verdict_and_a_role_with_its_token(gw: Gateway) -> None:
+    first = await comes(gw, activeOrganizationId="acme", orgRole="member")
+    assert await comes(gw, activeOrganizationId="acme", orgRole="member") is first
+    assert (await comes(gw, activeOrganizationId="acme", orgRole="admin")).capabilities == ALL
+
+
 def test_what_claims_open_is_told_without_a_gateway() -> None:
     told: dict[str, Any] = {"user_id": "u", "roles": frozenset({"super_admin"}), "until": 0}
     claims = Claims(organization_id=None, organization_roles=frozenset({"owner"}), **told)

@@ -31,7 +31,7 @@ FETCH_SECONDS: Final = 10.0
 """How long one answer is waited for."""
 KEPT_SECONDS: Final = 3600.0
 APART_SECONDS: Final = 60.0
-PATIENCE_SECONDS: Final = 0.01
+PATIENCE_SECONDS: Final = 0.005
 """How long a caller whose key is unknown waits for the fetch that is under way."""
 
 _MOST_KEYS = 100

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from wagate.clock import Clock
-from wagate.model.organizations import ORGANIZATION_ID
+from wagate.model.organizations import ORGANIZATION_ID, Caller
 
 MOST_BYTES: Final = 8 * 1024
 LEEWAY_SECONDS: Final = 30
@@ -97,11 +97,16 @@ class Header(msgspec.Struct, frozen=True):
     b64: Raw | UnsetType = UNSET
 
 
-class _Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct):
+    """What a token is good for, remembered from `since` until `until` or until the keys change. `caller`: what the
+    gateway made of it, for as long as it is remembered; left here by gateway/people.
+    """
+
     claims: Claims
     since: int
     until: int
     generation: int
+    caller: Caller | None = None
 
 
 _header = msgspec.json.Decoder(Header).decode
@@ -123,9 +128,9 @@ class Verifier:
         self._keys = keys
         self._expected = expected
         self._clock = clock
-        self._verdicts: dict[bytes, _Verdict] = {}
+        self._verdicts: dict[bytes, Verdict] = {}
 
-    async def verify(self, token: bytes) -> Claims:
+    async def verify(self, token: bytes) -> Verdict:
         """What a good token says.
 
         Raises:
@@ -137,10 +142,11 @@ class Verifier:
         verdict = self._verdicts.get(digest)
         # `since`: a clock that was turned back makes no verdict last longer.
         if verdict and verdict.since <= now < verdict.until and verdict.generation == self._keys.generation:
-            return verdict.claims
+            return verdict
         claims = claims_of(await self._verified(token), self._expected, now=now)
-        self._keep(digest, _Verdict(claims, now, min(now + KEPT_SECONDS * 1000, claims.until), self._keys.generation))
-        return claims
+        verdict = Verdict(claims, now, min(now + KEPT_SECONDS * 1000, claims.until), self._keys.generation)
+        self._keep(digest, verdict)
+        return verdict
 
     async def _verified(self, token: bytes) -> dict[str, Any]:
         """The payload of a token with a good signature."""
@@ -153,7 +159,7 @@ class Verifier:
             raise TokenRefused("its signature is not the key's", header.kid)
         return payload_of(body)
 
-    def _keep(self, digest: bytes, verdict: _Verdict) -> None:
+    def _keep(self, digest: bytes, verdict: Verdict) -> None:
         self._verdicts.pop(digest, None)
         if len(self._verdicts) >= MOST_VERDICTS:
             # The oldest are about to be over anyway.

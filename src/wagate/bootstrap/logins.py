@@ -79,7 +79,7 @@ async def inspected(settings: Settings, token: bytes, clock: Clock) -> Claims:
         TokenRefused: it is not good.
         KEYS_MISSING: there are no keys to judge it by.
     """
-    return await Verifier(_PublishedNow(settings), expected(settings), clock=clock).verify(token)
+    return (await Verifier(_PublishedNow(settings), expected(settings), clock=clock).verify(token)).claims
 
 
 class _PublishedNow:
