@@ -64,7 +64,7 @@ async def run(folder: Path, rounds: int) -> Workload:
                 made = itertools.repeat(request)
                 load = await closed(server, lambda _, made=made: made, callers=CALLERS, seconds=TURN_SECONDS)
                 loads[name].append(load)
-    hanging = await _hanging(folder / "hanging", rounds)
+    hanging, unheld = await _hanging(folder / "hanging", rounds)
 
     def cost(who: str) -> list[float]:
         """Of each round; one turn is too short for a clock that counts hundredths of a second."""
@@ -97,12 +97,14 @@ async def run(folder: Path, rounds: int) -> Workload:
         rounds=[each.milliseconds(0.99) for each in hanging],
         target=20,
         lower_is_better=True,
+        reference=[each.milliseconds(0.99) for each in unheld],
         **shares(hanging),
     )
     tried = TOKENS * rounds * len(PRIVATE)
     return Workload(
         name="Login tokens",
-        reference="for verifying, the signature alone, by the library; for a request, the same one with an API key",
+        reference="for verifying, the signature alone, by the library; for a request, the same one with an API key; for a refusal, that of"
+        " an API key that is unknown",
         figures=[*verifying, person, unknown],
         counts={
             "answers 200, byte for byte what is stored": answers_as_stored(loads, dict.fromkeys(loads, stored)),
@@ -137,16 +139,18 @@ async def _verify(algorithm: str) -> tuple[float, float, int]:
     return TOKENS / took, TOKENS / plain, accepted
 
 
-async def _hanging(folder: Path, rounds: int) -> list[Load]:
-    """A gateway that started while its provider said nothing, and what it tells who comes with an unknown key id."""
+async def _hanging(folder: Path, rounds: int) -> tuple[list[Load], list[Load]]:
+    """A gateway that started while its provider says nothing: who comes with an unknown key id, and with a bad key."""
     async with providing(hang=True) as url, gateway(folder, **_settings(url)) as server:
         token = signed("EdDSA", _claims("acme"))
-        request = f"GET /api/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n".encode()
-        made = itertools.repeat(request)
-        return [
-            await closed(server, lambda _: made, callers=CALLERS, seconds=ROUND_SECONDS, status=401)
-            for _ in range(rounds)
-        ]
+        found: tuple[list[Load], list[Load]] = ([], [])
+        for _ in range(rounds):
+            for loads, credential in zip(found, (token, "wa_" + "0" * 43), strict=True):
+                head = f"GET /api/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {credential}\r\n\r\n"
+                made = itertools.repeat(head.encode())
+                load = await closed(server, lambda _, made=made: made, callers=2, seconds=ROUND_SECONDS, status=401)
+                loads.append(load)
+        return found
 
 
 class _Published:
