@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.machine import SERVER_CORE, cpu_seconds, stay_on
 from bench.wire import Caller, Gone, connect
@@ -61,6 +62,17 @@ class Process:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start: {self._log.read_text()[-2000:]}")
             await asyncio.sleep(0.002)
+
+    async def listening(self) -> None:
+        """Wait until it takes connections."""
+
+        async def taken() -> bool:
+            with contextlib.suppress(OSError):
+                (await connect(self.port)).close()
+                return True
+            return False
+
+        await until(taken)
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -124,6 +136,18 @@ async def bare(folder: Path, bodies: list[bytes]) -> AsyncIterator[Process]:
     server = Process([sys.executable, "-m", "bench.bare", "PORT", str(folder)], folder / "bare.log")
     try:
         await server.healthy()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.asynccontextmanager
+async def bare_sockets(folder: Path, **told: Any) -> AsyncIterator[Process]:
+    """The bare WebSocket server; `told`: what it has to send, see there."""
+    (folder / "sockets.json").write_text(json.dumps({"texts": [], "database": "", "organization": ""} | told))
+    server = Process([sys.executable, "-m", "bench.bare_sockets", "PORT", str(folder)], folder / "bare.log")
+    try:
+        await server.listening()
         yield server
     finally:
         server.stop()

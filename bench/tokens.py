@@ -103,8 +103,8 @@ async def run(folder: Path, rounds: int) -> Workload:
     tried = TOKENS * rounds * len(PRIVATE)
     return Workload(
         name="Login tokens",
-        reference="for verifying, the signature alone, by the library; for a request, the same one with an API key; for a refusal, that of"
-        " an API key that is unknown",
+        reference="for verifying, the signature alone, by the library; for a request, the same one with an API key; for a"
+        " refusal, that of an unknown API key",
         figures=[*verifying, person, unknown],
         counts={
             "answers 200, byte for byte what is stored": answers_as_stored(loads, dict.fromkeys(loads, stored)),
@@ -146,8 +146,8 @@ async def _hanging(folder: Path, rounds: int) -> tuple[list[Load], list[Load]]:
         found: tuple[list[Load], list[Load]] = ([], [])
         for _ in range(rounds):
             for loads, credential in zip(found, (token, "wa_" + "0" * 43), strict=True):
-                head = f"GET /api/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {credential}\r\n\r\n"
-                made = itertools.repeat(head.encode())
+                head = f"GET /api/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {credential}\r\n"
+                made = itertools.repeat(f"{head}\r\n".encode())
                 load = await closed(server, lambda _, made=made: made, callers=2, seconds=ROUND_SECONDS, status=401)
                 loads.append(load)
         return found
