@@ -103,8 +103,8 @@ async def run(folder: Path, rounds: int) -> Workload:
     tried = TOKENS * rounds * len(PRIVATE)
     return Workload(
         name="Login tokens",
-        reference="for verifying, the signature alone, by the library; for a request, the same one with an API key; for a"
-        " refusal, that of an unknown API key",
+        reference="for verifying, the signature alone, by the library; for a request, the same one with an API key; for"
+        " a refusal, that of an unknown API key",
         figures=[*verifying, person, unknown],
         counts={
             "answers 200, byte for byte what is stored": answers_as_stored(loads, dict.fromkeys(loads, stored)),
