@@ -94,7 +94,13 @@ def test_native_answers_promise_nothing(wagate: SandboxGateway) -> None:
 def test_the_server_keeps_what_is_promised() -> None:
     # The one number is what both go by.
     assert server.IDLE_SECONDS is wire.IDLE_SECONDS
-    assert dict(DIALECTS[0].kept)[b"keep-alive"] == b"timeout=%d" % (wire.IDLE_SECONDS - 5)
+    assert dict(DIALECTS[0].kept({}))[b"keep-alive"] == b"timeout=%d" % (wire.IDLE_SECONDS - 5)
+
+
+def test_the_sdk_is_told_to_keep_no_connection(wagate: SandboxGateway) -> None:
+    # Blocked between two calls, it would write into one that was closed meanwhile.
+    answer = Dialect(wagate).ask("GET", "/sessions", headers={"user-agent": "wasend-dev/1.0.0"})
+    assert answer.headers["keep-alive"] == "timeout=1"
 
 
 @pytest.mark.anyio

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import missing_required_header
 
 from tests.support.gateways import home
 from tests.support.logins import bearer, providing, signed_in
@@ -74,4 +75,7 @@ def test_answers_keep_to_the_document(case: Any, stage: Stage) -> None:
     # Nothing may leave this machine: absent, it would be active.
     if webhook and case.body.get("active", True) in (True, None):
         case.body["active"] = False
-    case.call_and_validate(base_url=stage.url, headers=stage.headers)
+    # A key in the place of the login that an operation asks for is a credential all the same: 403, not 401.
+    logins_only = "x-api-key" in stage.headers and "/admin/" in case.operation.label
+    excluded = [missing_required_header] if logins_only else []
+    case.call_and_validate(base_url=stage.url, headers=stage.headers, excluded_checks=excluded)

@@ -157,6 +157,8 @@ def readable(document: bytes) -> bool:
 @example(b'{"data":"' + b"QUJD" * 40 + b'\\x"}', [])
 @example(b'{"data":"' + b"QUJD" * 40 + b'\xff"}', [])
 @example(b'{"data":"data:image/png;x=\n;base64,' + b"QUJD" * 40 + b'"}', [])
+@example(b'{"data":"data:image/png;x=\x80;base64,' + b"QUJD" * 40 + b'"}', [])
+@example(b'{"data":"data:image/png;x\\u003d\x80;base64,' + b"QUJD" * 40 + b'"}', [])
 def test_a_broken_document_stays_broken(document: bytes, at: list[int]) -> None:
     with spools() as into:
         try:

@@ -143,7 +143,7 @@ class _Exchange:
     def keep(self, headers: Headers) -> None:
         """Say how long the connection stays open, where the dialect does."""
         if self.dialect is not None and b"close" not in self.headers.get(b"connection", b"").lower():
-            headers += self.dialect.kept
+            headers += self.dialect.kept(self.headers)
 
     def span(self) -> traces.Span:
         """The trace that the caller goes on with, or a new one; health and metrics are not recorded."""

@@ -6,7 +6,7 @@ files are in compat/. Called by app, and by compat/ to declare one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wagate.api.operations import Headers, Operation, Reply
@@ -19,8 +19,8 @@ class Dialect:
 
     `operations` are mounted below each of `bases` (an empty one is the root, where no reserved first segment is ever
     taken for a parameter); their ids differ from everybody else's. `home` is the base below which also unknown paths
-    are answered in the dialect. `refuse` makes the answer of an error. `kept` are headers of every answer after which
-    the connection stays open: they promise nothing that api/wire does not hold.
+    are answered in the dialect. `refuse` makes the answer of an error. `kept` gives, for a request's headers, those of
+    every answer after which the connection stays open: they promise nothing that api/wire does not hold.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Dialect:
     bases: tuple[str, ...]
     operations: tuple[Operation, ...]
     refuse: Callable[[WagateError], Reply]
-    kept: Headers
+    kept: Callable[[Mapping[bytes, bytes]], Headers]
 
     def owns(self, raw_path: bytes) -> bool:
         """Whether an unknown path is below `home`."""

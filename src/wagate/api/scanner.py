@@ -30,7 +30,8 @@ _BETWEEN = b" \t\n\r:"
 _ESCAPE_BEGUN = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x1f]")
-_ASCII = bytes(byte if byte < 128 else 63 for byte in range(256))
+_ASCII = bytes(byte if byte < 128 else 127 for byte in range(256))
+"""Bytes beyond ASCII made a control character, which JSON lets stand and neither base64 nor a data: URI has."""
 
 
 class Scanner:

@@ -24,7 +24,7 @@ _MOST_FILES = 32
 """More than any message has: each is a file that is open until the request ends."""
 
 _TYPE = rb"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}"
-_URI = re.compile(rb"data:(%s)?(?:;[^\x00-\x20\x7f;,]{1,128}){0,8}?;base64" % _TYPE, re.IGNORECASE)
+_URI = re.compile(rb"data:(%s)?(?:;[^\x00-\x20\x7f-\xff;,]{1,128}){0,8}?;base64" % _TYPE, re.IGNORECASE)
 
 
 class MediaFile:

@@ -23,9 +23,9 @@ TOLD = re.compile(rb"(\r\nkeep-alive: timeout=)([0-9]+)", re.IGNORECASE)
 
 
 class Relay:
-    """Between client and gateway: it cuts a line that is idle for a while, and says so in the gateway's own header.
+    """Between client and gateway: it cuts a line that is idle for a while, as the gateway does after a minute.
 
-    The gateway's timeout is over a minute. `telling` False: the header's name is spoilt, so the client is not told.
+    `telling` False: the name of the gateway's header is spoilt, so the client is not told.
     """
 
     def __init__(self, port: int, *, telling: bool) -> None:
@@ -59,11 +59,11 @@ class Relay:
             self.cuts += 1
 
     def _told(self, answer: bytes) -> bytes:
-        """The answer, with the relay's own timeout in the header or the header's name spoilt; its length stays."""
+        """The answer, as it is or with the header's name spoilt; its length stays."""
 
         def ours(found: re.Match[bytes]) -> bytes:
             self.seen += 1
-            return found[1] + b"1".rjust(len(found[2]), b"0") if self.telling else b"\r\nx" + found[0][3:]
+            return found[0] if self.telling else b"\r\nx" + found[0][3:]
 
         return TOLD.sub(ours, answer)
 
