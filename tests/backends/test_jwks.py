@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.logins import ALGORITHMS, Provider, jwk, private, providing
+from wagate.backends.doors import FetchFailed
 from wagate.backends.http import OperatorDoor
 from wagate.backends.jwks import MOST_BYTES, Jwks, NotUsable, read
 from wagate.clock import ManualClock
@@ -230,6 +231,25 @@ async def test_a_start_without_an_answer_asks_again_and_again(provider: Provider
         await clock.advance(8)
         await until(lambda: keys.kept is not None)
         assert await keys.find("EdDSA", "EdDSA") is not None
+
+
+async def test_a_provider_that_is_down_from_the_start_is_asked_for_days() -> None:
+    asked: list[int] = []
+
+    async def down() -> bytes:
+        asked.append(clock.now())
+        raise FetchFailed("it is down")
+
+    clock = ManualClock()
+    keys = Jwks(down, clock)
+    running = asyncio.create_task(keys.run())
+    await keys.first.wait()
+    await until(lambda: rests(keys, clock))
+    await clock.advance(2 * 24 * HOUR)
+    assert not running.done()
+    assert asked[-1] - asked[-2] == 60_000
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_clock_that_was_turned_back_keeps_nobody_from_asking(provider: Provider) -> None:

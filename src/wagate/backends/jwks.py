@@ -180,7 +180,8 @@ class Jwks:
                 failures = 0 if good else failures + 1
                 pause = KEPT_SECONDS if good else APART_SECONDS
                 if self.kept is None:
-                    pause = min(2.0 ** (failures - 1), APART_SECONDS)
+                    # Bounded before it is raised: after a thousand failures there is no such number.
+                    pause = min(2.0 ** min(failures - 1, 6), APART_SECONDS)
                 await self._clock.sleep(pause)
         finally:
             if self._attempt is not None:
