@@ -87,6 +87,13 @@ def test_of_two_keys_with_one_id_each_algorithm_has_its_first() -> None:
     assert not found.keys["a", "EdDSA"].verify(b"text", private("EdDSA", 1).sign(b"text"))
 
 
+def test_keys_beyond_the_hundredth_are_left_out_and_that_is_told() -> None:
+    found = read(document(*(jwk("EdDSA", kid=str(number)) for number in range(101))))
+    assert len(found.keys) == 100
+    [told] = found.unusable
+    assert told.startswith("number 101 and all after it")
+
+
 def test_members_that_may_be_absent_may_be_absent() -> None:
     found = read(document(*(jwk(each, use=None, alg=None) for each in ALGORITHMS)))
     assert [algorithm for _, algorithm in found.keys] == list(ALGORITHMS)

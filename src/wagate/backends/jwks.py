@@ -99,6 +99,8 @@ def read(answer: bytes) -> KeySet:
             unusable.append(f"{named}: {why}")
             continue
         keys[key.kid, key.algorithm] = key
+    if len(found) > _MOST_KEYS:
+        unusable.append(f"number {_MOST_KEYS + 1} and all after it: no more than {_MOST_KEYS} are read")
     if not keys:
         raise NotUsable("it answers no key that can be used" + (f" ({'; '.join(unusable[:5])})" if unusable else ""))
     return KeySet(keys, unusable)
