@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.support.gateways import key, organization, refused
 from tests.support.logins import Provider, ask, bearer, providing, signed_in
 from tests.support.readers import PATIENCE, Stream, closed, codes, frames, record, turned_away
+from wagate.gateway import organizations
 from wagate.testing import SandboxGateway
 
 OURS = "reinhardt_and_daughters"
@@ -95,6 +98,31 @@ def test_a_stream_ends_with_the_login(wagate: SandboxGateway, provider: Provider
         wagate.advance(90)
         while stream.block() is not None:
             pass
+
+
+def test_waiting_for_events_ends_with_the_login(wagate: SandboxGateway, provider: Provider) -> None:
+    box: list[Any] = []
+    token = provider.token(OURS, "member", exp=60)
+    path = "/events?events=nothing&wait=30"
+    waiting = threading.Thread(target=lambda: box.append(ask(wagate, token, "GET", path)))
+    listeners = wagate.running.gw.broker._listeners  # type: ignore[attr-defined]
+    before = len(listeners.get("closing", ()))
+    waiting.start()
+    wagate.until(lambda: len(listeners.get("closing", ())) > before)
+    wagate.advance(90)
+    waiting.join(PATIENCE)
+    refused(box[0], 401, "unauthorized")
+
+
+def test_the_firehose_ends_with_the_login_also_where_there_is_no_organization(
+    provider: Provider, tmp_path: Path
+) -> None:
+    with signed_in(tmp_path / "data", provider, clock="manual", sandbox=False) as empty:
+        gw = empty.running.gw
+        assert empty.run(organizations.all_of_them(gw)) == []
+        with watching(empty, provider.token(platform="super_admin", exp=60), scope="firehose") as line:
+            empty.run(gw.clock.advance(90))  # type: ignore[attr-defined]
+            assert closed(line)[0] == 4401
 
 
 def test_the_firehose_is_the_platforms_and_live_only(wagate: SandboxGateway, provider: Provider) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.logins import ALGORITHMS, Provider, jwk, private, providing
+from wagate.backends.doors import FetchFailed
 from wagate.backends.http import OperatorDoor
 from wagate.backends.jwks import MOST_BYTES, Jwks, NotUsable, read
 from wagate.clock import ManualClock
@@ -84,6 +85,13 @@ def test_of_two_keys_with_one_id_each_algorithm_has_its_first() -> None:
     assert len(found.unusable) == 1
     assert found.keys["a", "EdDSA"].verify(b"text", private("EdDSA").sign(b"text"))
     assert not found.keys["a", "EdDSA"].verify(b"text", private("EdDSA", 1).sign(b"text"))
+
+
+def test_keys_beyond_the_hundredth_are_left_out_and_that_is_told() -> None:
+    found = read(document(*(jwk("EdDSA", kid=str(number)) for number in range(101))))
+    assert len(found.keys) == 100
+    [told] = found.unusable
+    assert told.startswith("number 101 and all after it")
 
 
 def test_members_that_may_be_absent_may_be_absent() -> None:
@@ -230,6 +238,25 @@ async def test_a_start_without_an_answer_asks_again_and_again(provider: Provider
         await clock.advance(8)
         await until(lambda: keys.kept is not None)
         assert await keys.find("EdDSA", "EdDSA") is not None
+
+
+async def test_a_provider_that_is_down_from_the_start_is_asked_for_days() -> None:
+    asked: list[int] = []
+
+    async def down() -> bytes:
+        asked.append(clock.now())
+        raise FetchFailed("it is down")
+
+    clock = ManualClock()
+    keys = Jwks(down, clock)
+    running = asyncio.create_task(keys.run())
+    await keys.first.wait()
+    await until(lambda: rests(keys, clock))
+    await clock.advance(2 * 24 * HOUR)
+    assert not running.done()
+    assert asked[-1] - asked[-2] == 60_000
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_clock_that_was_turned_back_keeps_nobody_from_asking(provider: Provider) -> None:

@@ -56,7 +56,9 @@ def test_a_refusal_is_told_with_its_reason(provider: Provider, tmp_path: Path, s
     shows_no_token(ended, token)
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["x" * 9000], ["a", "b.c.d"], ["e30.W10.xyz"]], ids=range(4))
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["x" * 9000], ["a", "b.c.d"], ["e30.W10.xyz"], ["\udcff.a.b"]], ids=range(5)
+)
 def test_what_is_no_token_is_told_without_showing_it(provider: Provider, tmp_path: Path, words: list[str]) -> None:
     ended = inspect(provider, tmp_path, *words)
     assert ended.code == 1

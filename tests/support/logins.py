@@ -179,5 +179,7 @@ def signed_in(folder: Path, provider: Provider, **settings: Any) -> Iterator[San
     """A gateway that takes the provider's tokens, whose time is the gateway's."""
     with testing.gateway(folder, **provider.settings, **settings) as wagate:
         before, provider.now = provider.now, wagate.running.gw.clock.now
-        yield wagate
-        provider.now = before
+        try:
+            yield wagate
+        finally:
+            provider.now = before

@@ -176,6 +176,8 @@ async def _firehose(gw: Gateway, opened: Redeemed, connection: Connection, send:
     """Every organization's log, live; organizations that are made meanwhile join."""
     readers: dict[str, tuple[Reader, asyncio.Task[Ending]]] = {}
     over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+    # Judged here as well: while there is no organization yet, no reader ends with the login.
+    end = feeds.persons_end(gw, opened.caller)
 
     def ended(why: Ending) -> None:
         if not over.done():
@@ -203,6 +205,8 @@ async def _firehose(gw: Gateway, opened: Redeemed, connection: Connection, send:
         _greet(gw, connection)
         while not over.done():
             await asyncio.wait([over], timeout=_NEW_ORGANIZATIONS_SECONDS)
+            if gw.clock.now() >= end:
+                ended("revoked")
             for each in await organizations.all_of_them(gw):
                 if each.id not in readers and not over.done():
                     # All of a new one's log is news.

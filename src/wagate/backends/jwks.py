@@ -99,6 +99,8 @@ def read(answer: bytes) -> KeySet:
             unusable.append(f"{named}: {why}")
             continue
         keys[key.kid, key.algorithm] = key
+    if len(found) > _MOST_KEYS:
+        unusable.append(f"number {_MOST_KEYS + 1} and all after it: no more than {_MOST_KEYS} are read")
     if not keys:
         raise NotUsable("it answers no key that can be used" + (f" ({'; '.join(unusable[:5])})" if unusable else ""))
     return KeySet(keys, unusable)
@@ -180,7 +182,8 @@ class Jwks:
                 failures = 0 if good else failures + 1
                 pause = KEPT_SECONDS if good else APART_SECONDS
                 if self.kept is None:
-                    pause = min(2.0 ** (failures - 1), APART_SECONDS)
+                    # Bounded before it is raised: after a thousand failures there is no such number.
+                    pause = min(2.0 ** min(failures - 1, 6), APART_SECONDS)
                 await self._clock.sleep(pause)
         finally:
             if self._attempt is not None:

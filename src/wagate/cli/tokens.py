@@ -48,7 +48,8 @@ def _given(words: list[str]) -> bytes:
     """The token, also where somebody copied the whole header's value."""
     text = sys.stdin.read(_MOST) if words == ["-"] else " ".join(words)
     scheme, _, rest = text.strip().partition(" ")
-    return (rest if scheme.lower() == "bearer" else text).strip().encode()
+    # What is no UTF-8 came in as surrogates.
+    return (rest if scheme.lower() == "bearer" else text).strip().encode(errors="surrogateescape")
 
 
 async def _judged(chosen: Settings, token: bytes) -> dict[str, Any]:

@@ -190,7 +190,7 @@ async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) 
     """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops.
 
     Raises what `read` does, and:
-        Unauthorized: the caller's key ended meanwhile.
+        Unauthorized: the caller's key or login ended meanwhile.
     """
     loop = asyncio.get_running_loop()
     deadline, waited = loop.time() + wait, False
@@ -259,8 +259,10 @@ async def _standing(gw: Gateway, caller: Caller) -> str:
     """What the caller's key is now, empty for a person; another text is another secret.
 
     Raises:
-        Unauthorized: the key was revoked, or has expired.
+        Unauthorized: the key was revoked or has expired, or the login is over.
     """
+    if not isinstance(caller.login_until, UnsetType) and caller.login_until <= gw.clock.now():
+        raise Unauthorized
     if isinstance(caller.key_id, UnsetType):
         return ""
     found = (await keys.standing(gw, [caller.key_id])).get(caller.key_id)

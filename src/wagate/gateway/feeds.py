@@ -334,12 +334,16 @@ async def follow(
     if standing is not None:
         reader.digest, reader.until = standing.digest, standing.expires_at
     else:
-        reader.until = gw.clock.now() + _PERSON_MS
-        if not isinstance(caller.login_until, UnsetType):
-            reader.until = min(reader.until, caller.login_until)
+        reader.until = persons_end(gw, caller)
     feed.readers.add(reader)
     _keep_watch(gw)
     return reader
+
+
+def persons_end(gw: Gateway, caller: Caller) -> int:
+    """When what a person opens now ends, in epoch milliseconds."""
+    end = gw.clock.now() + _PERSON_MS
+    return end if isinstance(caller.login_until, UnsetType) else min(end, caller.login_until)
 
 
 class _Nowhere:
