@@ -146,6 +146,7 @@ def test_others_than_the_sdk_get_pages(docs: Dialect, sdk: Dialect, shop: str) -
     assert page["groups"] == sdk.get(f"/{shop}/groups?search=many&limit=2")
     assert page["pagination"] == {"total": 3, "limit": 2, "offset": 0, "hasMore": True}
     assert docs.get(f"/{shop}/groups?search=many&offset=2")["pagination"]["hasMore"] is False
+    assert docs.get(f"/{shop}/groups?search=many&limit=-5")["pagination"]["limit"] == 1
 
 
 @pytest.mark.parametrize("written", ["exclude[]=participants", "exclude%5B%5D=participants", "exclude=participants"])

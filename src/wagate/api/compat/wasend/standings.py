@@ -78,9 +78,8 @@ async def list_groups(call: Call) -> Any:
     if naming.is_sdk(call):
         return told
     start = max(query.offset or 0, 0)
-    pagination = Pagination(
-        total=len(found), limit=query.limit or USUAL, offset=start, has_more=start + len(told) < len(found)
-    )
+    limit = max(query.limit, 1) if query.limit else USUAL
+    pagination = Pagination(total=len(found), limit=limit, offset=start, has_more=start + len(told) < len(found))
     return GroupsPage(groups=told, pagination=pagination)
 
 
