@@ -92,8 +92,8 @@ async def test_a_sieve_leaves_what_is_asked_for(gw: Gateway, who: Caller, mine: 
         await take(gw, mine, said(str(number), timestamp=number * 10, from_me=from_me))
     await take(gw, mine, said("elsewhere", chat=GROUP, timestamp=25))
 
-    async def left(skip: int = 0, limit: int = 100, **sieve: Any) -> str:
-        rows = await messages.sifted(gw, who, mine.id, messages.Sieve(**sieve), chat=ANN, skip=skip, limit=limit)
+    async def left(**sieve: Any) -> str:
+        rows = await messages.sifted(gw, who, mine.id, messages.Sieve(**{"limit": 100} | sieve), chat=ANN)
         return "".join(row.wa_message_id for row in rows)
 
     assert await left() == "543210"
@@ -123,7 +123,7 @@ async def test_another_organization_sees_nothing(gw: Gateway, who: Caller, mine:
     for look in (
         lambda: messages.get(gw, other, mine.id, "A", chat=None),
         lambda: messages.page(gw, other, mine.id, WHOLE, chat=ANN),
-        lambda: messages.sifted(gw, other, mine.id, messages.Sieve(), chat=ANN, skip=0, limit=9),
+        lambda: messages.sifted(gw, other, mine.id, messages.Sieve(limit=9), chat=ANN),
         lambda: messages.newest(gw, other, mine.id, [ANN]),
         lambda: chats.get(gw, other, mine.id, ANN),
         lambda: chats.page(gw, other, mine.id, WHOLE),

@@ -238,37 +238,39 @@ async def page(
 
 class Sieve(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages of a chat: from `since` to `until` (epoch milliseconds, both included), by whom, and how far they
-    came; None: whoever's, however far.
+    came; None: whoever's, however far. Of these the newest `limit`, without the `skip` that are newer still.
     """
 
+    limit: int
+    skip: int = 0
     since: int = 0
     until: int = 2**62
     from_me: bool | None = None
     ack_levels: Sequence[int] | None = None
 
 
-async def sifted(
-    gw: Gateway, caller: Caller, session_id: str, sieve: Sieve, *, chat: str, skip: int, limit: int
-) -> list[Message]:
-    """What a sieve leaves of a chat, newest first, without the newest `skip` of it: one statement, whatever it leaves.
+async def sifted(gw: Gateway, caller: Caller, session_id: str, sieve: Sieve, *, chat: str) -> list[Message]:
+    """What a sieve leaves of a chat, newest first: sifted by the database, whatever it leaves.
 
     Raises:
         NotFound: the session has no such chat.
     """
+    wanted = {
+        "since": sieve.since,
+        "until": sieve.until,
+        "either": int(sieve.from_me is None),
+        "from_me": int(bool(sieve.from_me)),
+        "any_level": int(sieve.ack_levels is None),
+        "levels": msgspec.json.encode([str(level) for level in sieve.ack_levels or ()]).decode(),
+        "skip": min(sieve.skip, _FARTHEST),
+        "limit": sieve.limit,
+    }
     place = await _chat_of(gw, caller, session_id, chat)
-    levels = sieve.ack_levels or ()
-    rows = await gw.db.all(
-        _SIFTED,
-        **place.params(),
-        since=sieve.since,
-        until=sieve.until,
-        either=int(sieve.from_me is None),
-        from_me=int(bool(sieve.from_me)),
-        any_level=int(sieve.ack_levels is None),
-        levels=msgspec.json.encode([str(level) for level in levels]).decode(),
-        skip=min(skip, _FARTHEST),
-        limit=limit,
-    )
+    rows = await gw.db.all(_SIFTED, **place.params(), **wanted)
+    if not rows and (moved := await _chat_of(gw, caller, session_id, chat)) != place:
+        # The chat was joined with its person's other half between the reads.
+        place = moved
+        rows = await gw.db.all(_SIFTED, **place.params(), **wanted)
     return await _seen(gw, place, rows)
 
 

@@ -151,8 +151,8 @@ async def read_messages(call: Call) -> ReadTold:
     since = 0 if query.days is None else call.gw.clock.now() - query.days * _DAY
     # What is unread, unless it is said how far back.
     most = query.messages if query.messages is not None else _MOST if query.days is not None else known.unread_count
-    theirs = messages.Sieve(since=max(since, 0), from_me=False)
-    found = await messages.sifted(*where, theirs, chat=chat, skip=0, limit=min(most, _MOST))
+    theirs = messages.Sieve(limit=min(most, _MOST), since=max(since, 0), from_me=False)
+    found = await messages.sifted(*where, theirs, chat=chat)
     unread = [each.wa_message_id for each in found]
     if unread:
         await receipts.mark_read(*where, Reading(chat=chat, message_ids=unread))
@@ -164,13 +164,14 @@ async def list_messages(call: Call) -> list[Stored]:
     query: MessagesQuery = call.query
     until = _last_milli(query.until)
     sieve = messages.Sieve(
+        limit=min(max(query.limit or 50, 1), _MOST),
+        skip=max(query.offset or 0, 0),
         since=_millis(query.since or 0),
         until=2**62 if until is None else until,
         from_me=query.from_me,
         ack_levels=query.ack or None,
     )
-    skip, most = max(query.offset or 0, 0), min(max(query.limit or 50, 1), _MOST)
-    found = await messages.sifted(*_where(call), sieve, chat=_chat(call), skip=skip, limit=most)
+    found = await messages.sifted(*_where(call), sieve, chat=_chat(call))
     return [stored(each, call.found) for each in found]
 
 
