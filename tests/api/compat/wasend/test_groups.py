@@ -172,6 +172,7 @@ def test_a_group_that_was_archived_or_left_is_counted_as_such(docs: Dialect, sdk
     texts = strict(sdk.get(f"/{shop}/groups/count"), "Count")["byStatus"]
     assert texts == {status.upper(): str(count) for status, count in after["byStatus"].items()}
     assert names(sdk.get(f"/{shop}/groups?status=archived")) == ["put away"]
+    assert [docs.get(f"/{shop}/groups/{each}")["status"] for each in made] == ["archived", "deleted"]
     assert "gone" in names(sdk.get(f"/{shop}/groups?status=deleted"))
     assert "gone" not in names(sdk.get(f"/{shop}/groups"))
     told(docs.ask("POST", f"/{shop}/groups/{made[1]}/leave"), 404)
