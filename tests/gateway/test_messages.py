@@ -12,6 +12,7 @@ from wagate.errors import NotFound
 from wagate.gateway import Gateway, Window, chats, contacts, dispatch, events, messages, outbox, receipts
 from wagate.gateway.leases import Held
 from wagate.model.contacts import Person
+from wagate.model.contents import TextContent
 from wagate.model.messages import Ack, Arrived, Receipt
 from wagate.model.organizations import Caller
 
@@ -86,12 +87,44 @@ async def test_messages_of_one_moment_page_without_loss(gw: Gateway, who: Caller
     assert seen == list("6543210")
 
 
+async def test_a_sieve_leaves_what_is_asked_for(gw: Gateway, who: Caller, mine: Held) -> None:
+    for number, from_me in enumerate([True, False] * 3):
+        await take(gw, mine, said(str(number), timestamp=number * 10, from_me=from_me))
+    await take(gw, mine, said("elsewhere", chat=GROUP, timestamp=25))
+
+    async def left(**sieve: Any) -> str:
+        rows = await messages.sifted(gw, who, mine.id, messages.Sieve(**{"limit": 100} | sieve), chat=ANN)
+        return "".join(row.wa_message_id for row in rows)
+
+    assert await left() == "543210"
+    assert await left(from_me=True) == "420"
+    assert await left(from_me=False, skip=1, limit=1) == "3"
+    assert await left(since=20, until=40) == "432"
+    assert await left(ack_levels=[1, 2]) == "420"
+    assert await left(ack_levels=[-1, 4, 10**40]) == ""
+    assert await left(ack_levels=[]) == ""
+    assert await left(skip=10**40) == ""
+    assert await left(limit=0) == ""
+
+
+async def test_the_newest_of_many_chats_are_read_at_once(gw: Gateway, who: Caller, mine: Held) -> None:
+    calling = TextContent(text="hello", mentions=[ANN])
+    for number, chat in enumerate((ANN, GROUP, ANN)):
+        await take(gw, mine, said(str(number), chat=chat, timestamp=10, content=calling))
+    found = await messages.newest(gw, who, mine.id, [GROUP, ANN, "9990000009@s.whatsapp.net"])
+    assert {chat: each.wa_message_id for chat, each in found.items()} == {ANN: "2", GROUP: "1"}
+    assert found[ANN].mentions == [ANN]
+    assert await messages.newest(gw, who, mine.id, []) == {}
+
+
 async def test_another_organization_sees_nothing(gw: Gateway, who: Caller, mine: Held) -> None:
     await take(gw, mine, said())
     other = await caller(gw)
     for look in (
         lambda: messages.get(gw, other, mine.id, "A", chat=None),
         lambda: messages.page(gw, other, mine.id, WHOLE, chat=ANN),
+        lambda: messages.sifted(gw, other, mine.id, messages.Sieve(limit=9), chat=ANN),
+        lambda: messages.newest(gw, other, mine.id, [ANN]),
         lambda: chats.get(gw, other, mine.id, ANN),
         lambda: chats.page(gw, other, mine.id, WHOLE),
     ):

@@ -277,3 +277,17 @@ async def test_what_dies_again_at_once_is_replayed_once() -> None:
         async with asyncio.timeout(10):
             await deliveries.replay_dead(gw, who, hook.id, limit=2)
         assert [each.last_error for each in await listed(gw, who, hook, "dead")] == ["again"] * 5
+
+
+async def test_deliverers_are_told_of_a_webhook_that_goes_with_its_session() -> None:
+    async with opened() as gw:
+        who, heard = await caller(gw), list[bytes]()
+        mine = await sessions.create(gw, who, CreateSession())
+        wish = CreateWebhook(url=URL, session_id=mine.id)
+        goes = await webhooks.create(gw, who, wish, bound=True)
+        stays = await webhooks.create(gw, who, wish)
+        stop = gw.broker.subscribe("webhooks", heard.append)
+        await sessions.delete(gw, who, mine.id)
+        stop()
+        assert heard == [goes.id.encode()]
+        assert (await webhooks.get(gw, who, stays.id)).id == stays.id

@@ -18,6 +18,8 @@ STATEMENTS = {
     "groups._MEMBERSHIPS",
     "groups._EVERY_MEMBER",
     "messages._SESSIONS",
+    "messages._SIFTED",
+    "messages._NEWEST",
 }
 """What only this story runs; test_journey.py, which may run in another process, leaves it out."""
 URL = "http://127.0.0.1:9/hook"
@@ -52,6 +54,16 @@ def test_a_message_is_found_without_its_session(wagate: SandboxGateway, here: st
     sent = client.post("/send", {"session": session, "to": "+9990000002", "text": "hello"})
     assert client.get(f"/messages/{sent['waMessageId']}")["id"] == sent["id"]
     told(client.ask("GET", f"/messages/{sent['id']}", key=key(wagate, sessions=["ses_nobody"])), 404)
+
+
+def test_a_chat_is_sifted_and_looked_over(wagate: SandboxGateway, here: str) -> None:
+    client, session = Dialect(wagate), here.rpartition("/")[2]
+    sent = client.post("/send", {"session": session, "to": "+9990000004", "text": "hello"})["id"]
+    chat = f"/{session}/chats/9990000004@c.us/messages"
+    assert [each["id"] for each in client.get(f"{chat}?filter.fromMe=true&filter.ack=1,2,3&offset=0")] == [sent]
+    assert client.get(f"{chat}?filter.fromMe=true&filter.ack=-1,{10**30}&offset={10**30}") == []
+    (one,) = client.get(f"/{session}/chats/overview?ids=9990000004@c.us")
+    assert one["lastMessage"]["id"] == sent
 
 
 def test_its_statements_were_run(wagate: SandboxGateway) -> None:

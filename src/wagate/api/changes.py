@@ -137,14 +137,14 @@ def _sender(given: str | None) -> str | None:
     return jid.person(given, "sender") if given else None
 
 
-async def send(call: Call, pointer: Pointer, content: Content) -> SendResult:
-    """Send a change of a message from the path's session, and wait for what becomes of it."""
+async def send(call: Call, pointer: Pointer, content: Content, *, patience: float | None = None) -> SendResult:
+    """Send a change of a message from the path's session, and wait for what becomes of it, at most for `patience`."""
     offer = Offer(chat=pointer.chat, content=content, mode="sync", digest="")
-    return await _answered(call, await outbox.accept(*_where(call), offer))
+    return await _answered(call, await outbox.accept(*_where(call), offer), patience=patience)
 
 
-async def _answered(call: Call, entry: Entry) -> SendResult:
-    return outbox.result(await outcomes.wait(call.gw, call.caller, entry))
+async def _answered(call: Call, entry: Entry, *, patience: float | None = None) -> SendResult:
+    return outbox.result(await outcomes.wait(call.gw, call.caller, entry, patience=patience))
 
 
 _LIVE = (BadRequest, NotFound, SessionNotConnected, UnsupportedByEngine, Unavailable, NoAnswer)

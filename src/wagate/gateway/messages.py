@@ -70,6 +70,21 @@ SELECT {_COLUMNS} FROM messages WHERE organization_id = :organization_id AND ses
   AND chat_jid = :chat AND (timestamp, position) < (:timestamp, :position)
 ORDER BY timestamp DESC, position DESC LIMIT :limit
 """
+_SIFTED = f"""
+SELECT {_COLUMNS} FROM messages WHERE organization_id = :organization_id AND session_id = :session_id
+  AND chat_jid = :chat AND timestamp >= :since AND timestamp <= :until
+  AND (:either = 1 OR from_me = :from_me) AND (:any_level = 1 OR CAST(ack_level AS TEXT) IN ({{each:levels}}))
+ORDER BY timestamp DESC, position DESC LIMIT :limit OFFSET :skip
+"""
+_NEWEST = f"""
+SELECT {_COLUMNS} FROM messages WHERE organization_id = :organization_id AND position IN (
+  SELECT (SELECT m.position FROM messages m WHERE m.organization_id = c.organization_id AND m.session_id = c.session_id
+    AND m.chat_jid = c.jid ORDER BY m.timestamp DESC, m.position DESC LIMIT 1)
+  FROM chats c WHERE c.organization_id = :organization_id AND c.session_id = :session_id AND c.jid IN ({{each:chats}}))
+"""
+
+_FARTHEST = 2**31 - 1
+"""How many messages are skipped at most; what a database takes is no matter of ours beyond that."""
 
 
 async def arrived(tx: Tx, held: Held, now: int, report: Arrived) -> list[Fact]:
@@ -219,6 +234,63 @@ async def page(
         rows = await gw.db.all(_PAGE, **place.params(), **here)
     following = [rows[window.limit - 1][6], rows[window.limit - 1][17]] if len(rows) > window.limit else None
     return await _seen(gw, place, rows[: window.limit]), following
+
+
+class Sieve(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages of a chat: from `since` to `until` (epoch milliseconds, both included), by whom, and how far they
+    came; None: whoever's, however far. Of these the newest `limit`, without the `skip` that are newer still.
+    """
+
+    limit: int
+    skip: int = 0
+    since: int = 0
+    until: int = 2**62
+    from_me: bool | None = None
+    ack_levels: Sequence[int] | None = None
+
+
+async def sifted(gw: Gateway, caller: Caller, session_id: str, sieve: Sieve, *, chat: str) -> list[Message]:
+    """What a sieve leaves of a chat, newest first: sifted by the database, whatever it leaves.
+
+    Raises:
+        NotFound: the session has no such chat.
+    """
+    wanted = {
+        "since": sieve.since,
+        "until": sieve.until,
+        "either": int(sieve.from_me is None),
+        "from_me": int(bool(sieve.from_me)),
+        "any_level": int(sieve.ack_levels is None),
+        "levels": msgspec.json.encode([str(level) for level in sieve.ack_levels or ()]).decode(),
+        "skip": min(sieve.skip, _FARTHEST),
+        "limit": sieve.limit,
+    }
+    place = await _chat_of(gw, caller, session_id, chat)
+    rows = await gw.db.all(_SIFTED, **place.params(), **wanted)
+    if not rows and (moved := await _chat_of(gw, caller, session_id, chat)) != place:
+        # The chat was joined with its person's other half between the reads.
+        place = moved
+        rows = await gw.db.all(_SIFTED, **place.params(), **wanted)
+    return await _seen(gw, place, rows)
+
+
+async def newest(gw: Gateway, caller: Caller, session_id: str, chats: Sequence[str]) -> dict[str, Message]:
+    """The newest message of each of these stored chats, by chat, in one statement; a chat without one is not there.
+
+    Reactions and the names of whom they mention are not looked up.
+
+    Raises:
+        NotFound: the session is not the caller's.
+    """
+    await sessions.require(gw.db, caller, session_id)
+    here = {"organization_id": caller.organization_id, "session_id": session_id}
+    rows = await gw.db.all(_NEWEST, **here, chats=msgspec.json.encode(chats).decode())
+    found: dict[str, Message] = {}
+    for row in rows:
+        content = contents.decode(row[13])
+        people = {address: Known(jid=address) for address in content.mentions or ()}
+        found[row[3]] = _message(row, contents.facets(content), _Around(reactions=None, people=people))
+    return found
 
 
 async def _chat_of(gw: Gateway, caller: Caller, session_id: str, chat: str) -> Place:

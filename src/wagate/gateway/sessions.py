@@ -224,13 +224,15 @@ async def delete(gw: Gateway, caller: Caller, id: str) -> None:
     Its data goes piece by piece later on.
     """
 
-    async def work(tx: Tx) -> None:
+    async def work(tx: Tx) -> list[str]:
         gone = await require(tx, caller, id)
         await tx.run(_DELETE, organization_id=caller.organization_id, id=id)
-        await webhooks.unbind(tx, caller.organization_id, id, now=gw.clock.now())
+        unbound = await webhooks.unbind(tx, caller.organization_id, id, now=gw.clock.now())
         await tx.run(_PURGE, organization_id=caller.organization_id, id=id, engine=gone.engine)
+        return unbound
 
-    await gw.db.write(work)
+    for webhook_id in await gw.db.write(work):
+        webhooks.tell_changed(gw, webhook_id)
     hint(gw, id)
 
 

@@ -74,6 +74,7 @@ SELECT {_COLUMNS} FROM webhooks WHERE organization_id = :organization_id AND del
 _UNBIND = """
 UPDATE webhooks SET active = 0, deleted_at = :now, custom_headers = NULL, secret = NULL, previous_secret = NULL
 WHERE organization_id = :organization_id AND session_id = :session_id AND bound = 1 AND deleted_at IS NULL
+RETURNING id
 """
 _COUNT = """
 UPDATE organizations SET webhooks = (
@@ -269,11 +270,16 @@ async def bound(gw: Gateway, caller: Caller, session_id: str = "") -> dict[str, 
     return {row[9]: _webhook(gw, row) for row in rows}
 
 
-async def unbind(tx: Tx, organization_id: str, session_id: str, *, now: int) -> None:
-    """A session goes: remove the webhooks that go with it. Called by sessions.delete, after the session."""
+async def unbind(tx: Tx, organization_id: str, session_id: str, *, now: int) -> list[str]:
+    """A session goes: remove the webhooks that go with it; their ids, of which deliverers are told after the commit.
+
+    Called by sessions.delete, after the session.
+    """
     await tx.run(LOCK, organization_id=organization_id)
-    if await tx.run(_UNBIND, organization_id=organization_id, session_id=session_id, now=now):
+    gone = await tx.all(_UNBIND, organization_id=organization_id, session_id=session_id, now=now)
+    if gone:
         await recount(tx, organization_id)
+    return [row[0] for row in gone]
 
 
 async def recount(tx: Tx, organization_id: str) -> None:

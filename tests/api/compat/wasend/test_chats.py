@@ -152,6 +152,8 @@ def test_chats_are_listed_and_looked_over(sdk: Dialect, group: str) -> None:
     assert sdk.get("/shop/chats?limit=1&offset=1") == listed[1:2]
     (one,) = strict(sdk.get(f"/shop/chats/overview?ids={JID},9990000077@c.us"), ["Chat"])
     strict(one["lastMessage"], "ChatWAMessage")
+    lids = {each["phoneNumber"]: each["lid"] for each in sdk.get(f"/shop/groups/{group}/participants")}
+    assert sdk.get(f"/shop/chats/overview?ids={lids['9990000002']}") == [one]
     assert len(sdk.get("/shop/chats/overview?limit=2")) == 2
 
 

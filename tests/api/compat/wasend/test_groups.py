@@ -146,6 +146,7 @@ def test_others_than_the_sdk_get_pages(docs: Dialect, sdk: Dialect, shop: str) -
     assert page["groups"] == sdk.get(f"/{shop}/groups?search=many&limit=2")
     assert page["pagination"] == {"total": 3, "limit": 2, "offset": 0, "hasMore": True}
     assert docs.get(f"/{shop}/groups?search=many&offset=2")["pagination"]["hasMore"] is False
+    assert docs.get(f"/{shop}/groups?search=many&limit=-5")["pagination"]["limit"] == 1
 
 
 @pytest.mark.parametrize("written", ["exclude[]=participants", "exclude%5B%5D=participants", "exclude=participants"])
@@ -171,6 +172,7 @@ def test_a_group_that_was_archived_or_left_is_counted_as_such(docs: Dialect, sdk
     texts = strict(sdk.get(f"/{shop}/groups/count"), "Count")["byStatus"]
     assert texts == {status.upper(): str(count) for status, count in after["byStatus"].items()}
     assert names(sdk.get(f"/{shop}/groups?status=archived")) == ["put away"]
+    assert [docs.get(f"/{shop}/groups/{each}")["status"] for each in made] == ["archived", "deleted"]
     assert "gone" in names(sdk.get(f"/{shop}/groups?status=deleted"))
     assert "gone" not in names(sdk.get(f"/{shop}/groups"))
     told(docs.ask("POST", f"/{shop}/groups/{made[1]}/leave"), 404)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.files import JPEG, MP4, OPUS_VOICE, PDF, VORBIS
 from tests.support.gateways import Account, key
 from tests.support.shelf import shelf
 from wagate import testing
+from wagate.api.compat.wasend import sends
 from wagate.testing import SandboxGateway
 
 PEER, JID = "+9990000002", "9990000002@c.us"
@@ -71,6 +73,7 @@ def b64(data: bytes) -> str:
         ("/sendImage", {"to": PEER, "url": "http://a.invalid/", "data": "AAAA"}, "url"),
         ("/sendImage", {"to": PEER, "data": "no base64"}, "media.data"),
         ("/sendImage", {"to": PEER, "data": b64(PDF)}, "media"),
+        ("/sendVoice", {"to": PEER}, "url"),
         ("/sendVoice", {"to": PEER, "data": b64(VORBIS)}, "media"),
         ("/sendVoice", {"to": PEER, "data": b64(OPUS_VOICE), "duration": -1}, "duration"),
         ("/sendFile", {"to": PEER, "data": b64(PDF), "fileName": "../x"}, "fileName"),
@@ -80,6 +83,20 @@ def b64(data: bytes) -> str:
 )
 def test_a_send_that_says_nothing_good_is_400(docs: Dialect, shop: str, path: str, body: Any, words: str) -> None:
     assert told(docs.ask("POST", path, {**body, "session": shop}), 400).startswith(words)
+
+
+def test_every_send_ends_before_the_sdk_hangs_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sends.PATIENCE < 30
+    monkeypatch.setattr(sends, "PATIENCE", 0.5)
+    with testing.gateway(tmp_path / "data", send_timeout=300) as patient:
+        session, client = patient.linked("9990000001")["id"], Dialect(patient)
+        message = client.post("/send", {"to": PEER, "text": "hello"})["id"]
+        for method, path, body in (
+            ("POST", "/sendText", {"to": PEER, "text": "hello"}),
+            ("PUT", "/reaction", {"messageId": message, "reaction": "\N{THUMBS UP SIGN}"}),
+        ):
+            patient.post("/sandbox/faults", {"kind": "ack_lost", "session": session})
+            told(client.ask(method, path, body), 504)
 
 
 def test_without_a_session_a_key_must_have_exactly_one(docs: Dialect, wagate: SandboxGateway, guest: Account) -> None:

@@ -118,6 +118,17 @@ def test_protection_has_a_budget_also_where_the_operator_has_none(tmp_path: Any)
     assert (native["ratePerMin"], native["ratePerHour"]) == (20, 200)
 
 
+def test_where_its_webhook_leads_is_shown_to_those_who_may_see_webhooks(docs: Dialect, wagate: SandboxGateway) -> None:
+    made = docs.post("/sessions", wish("secret", enableWebhook=True, webhookUrl=URL))
+    reader, keeper = key(wagate, "read"), key(wagate, "manage")
+    where = f"/sessions/{made['id']}"
+    assert docs.ask("GET", where, key=keeper).body == made
+    seen = strict(docs.ask("GET", where, key=reader).body, "Session")
+    assert seen["enableWebhook"] is True
+    assert URL not in str([seen, docs.ask("GET", "/sessions", key=reader).body])
+    docs.good("DELETE", where)
+
+
 def test_its_webhook_is_made_and_goes_with_it(docs: Dialect) -> None:
     other = docs.wagate.post("/webhooks", {"url": URL, "active": False})["id"]
     made = docs.post("/sessions", wish("hooked", enableWebhook=True, webhookUrl=URL))["id"]

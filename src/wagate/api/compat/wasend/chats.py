@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,7 +16,7 @@ from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, SEND, Call
 from wagate.api.sessions import LIVE
 from wagate.errors import BadRequest, NotFound
-from wagate.gateway import Gateway, Window, actions, chats, contacts, messages, receipts
+from wagate.gateway import Gateway, Window, actions, chats, messages, receipts
 from wagate.gateway.receipts import Reading
 from wagate.model import Ask, Maybe, Shape
 from wagate.model import actions as live
@@ -132,13 +131,12 @@ async def list_overview(call: Call) -> list[Overview]:
     query: OverviewQuery = call.query
     found = await _every(call)
     if query.ids:
-        wanted: set[str] = set()
-        for position, id in enumerate(query.ids):
-            address = naming.address(id, f"ids[{position}]")
-            session = call.path["session"]
-            wanted |= set(await contacts.addresses(call.gw.db, call.caller.organization_id, session, address))
-        found = [each for each in found if each.jid in wanted]
-    return [await _overview(call, each) for each in part(found, Sorting(limit=query.limit, offset=query.offset))]
+        wanted = {naming.address(id, f"ids[{position}]") for position, id in enumerate(query.ids)}
+        # A chat knows every address of its person.
+        found = [each for each in found if not wanted.isdisjoint([each.jid, *(each.aliases or ())])]
+    chosen = part(found, Sorting(limit=query.limit, offset=query.offset))
+    newest = await messages.newest(*_where(call), [each.jid for each in chosen])
+    return [_overview(call, each, newest.get(each.jid)) for each in chosen]
 
 
 async def read_messages(call: Call) -> ReadTold:
@@ -149,13 +147,10 @@ async def read_messages(call: Call) -> ReadTold:
     known = await chats.get(*where, chat)
     since = 0 if query.days is None else call.gw.clock.now() - query.days * _DAY
     # What is unread, unless it is said how far back.
-    most = query.messages if query.messages is not None else None if query.days is not None else known.unread_count
-    unread: list[str] = []
-    async for each in _newest_first(call, chat):
-        if each.timestamp < since or len(unread) >= (_MOST if most is None else min(most, _MOST)):
-            break
-        if not each.from_me:
-            unread.append(each.wa_message_id)
+    most = query.messages if query.messages is not None else _MOST if query.days is not None else known.unread_count
+    theirs = messages.Sieve(limit=min(most, _MOST), since=max(since, 0), from_me=False)
+    found = await messages.sifted(*where, theirs, chat=chat)
+    unread = [each.wa_message_id for each in found]
     if unread:
         await receipts.mark_read(*where, Reading(chat=chat, message_ids=unread))
     return ReadTold(message=f"{len(unread)} messages are marked as read")
@@ -164,23 +159,17 @@ async def read_messages(call: Call) -> ReadTold:
 async def list_messages(call: Call) -> list[Stored]:
     """List a chat's messages, newest first."""
     query: MessagesQuery = call.query
-    since, until = _millis(query.since or 0), _last_milli(query.until)
-    skip, most = max(query.offset or 0, 0), min(max(query.limit or 50, 1), _MOST)
-    found: list[Stored] = []
-    async for each in _newest_first(call, _chat(call)):
-        if each.timestamp < since or len(found) >= most:
-            break
-        if until is not None and each.timestamp > until:
-            continue
-        if query.from_me is not None and each.from_me != query.from_me:
-            continue
-        if query.ack and each.ack_level not in query.ack:
-            continue
-        if skip:
-            skip -= 1
-            continue
-        found.append(stored(each, call.found))
-    return found
+    until = _last_milli(query.until)
+    sieve = messages.Sieve(
+        limit=min(max(query.limit or 50, 1), _MOST),
+        skip=max(query.offset or 0, 0),
+        since=_millis(query.since or 0),
+        until=2**62 if until is None else until,
+        from_me=query.from_me,
+        ack_levels=query.ack or None,
+    )
+    found = await messages.sifted(*_where(call), sieve, chat=_chat(call))
+    return [stored(each, call.found) for each in found]
 
 
 async def get_message(call: Call) -> Stored:
@@ -211,17 +200,6 @@ async def _every(call: Call) -> list[Chat]:
     return found
 
 
-async def _newest_first(call: Call, chat: str) -> AsyncIterator[Message]:
-    """A chat's messages, read a piece at a time for as long as they are wanted."""
-    after: list[Any] | None = None
-    while True:
-        rows, after = await messages.page(*_where(call), Window(200, after), chat=chat)
-        for row in rows:
-            yield row
-        if after is None:
-            return
-
-
 def _millis(moment: float) -> int:
     """A time as clients write it."""
     return int(moment) if moment >= _MILLIS_FROM else int(moment * 1000)
@@ -246,10 +224,9 @@ def _told(chat: Chat) -> ChatTold:
     )
 
 
-async def _overview(call: Call, chat: Chat) -> Overview:
-    rows, _ = await messages.page(*_where(call), Window(1), chat=chat.jid)
-    newest = stored(rows[0], call.found) if rows else UNSET
-    return Overview(**msgspec.structs.asdict(_told(chat)), last_message=newest)
+def _overview(call: Call, chat: Chat, newest: Message | None) -> Overview:
+    last = UNSET if newest is None else stored(newest, call.found)
+    return Overview(**msgspec.structs.asdict(_told(chat)), last_message=last)
 
 
 _CHATS = "/{session}/chats"

@@ -133,7 +133,7 @@ async def one(call: Call) -> GroupTold:
     where = call.gw, call.caller, call.path["session"]
     group = await groups.get(*where, call.path["gid"])
     members, _ = await groups.members(*where, group.group_jid, _EVERY)
-    status = (await standings.standing(call, [group]))[group.group_jid]
+    status = await standings.standing_of(call, group.group_jid)
     return shapes.told(group, members, tags=(await groups.tags(*where)).get(group.group_jid, ()), status=status)
 
 

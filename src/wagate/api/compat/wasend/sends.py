@@ -43,7 +43,7 @@ from wagate.model.sends import (
     VideoForm,
 )
 
-_PATIENCE = 25.0
+PATIENCE = 25.0
 """Seconds. The SDK hangs up after 30: what could not be sent by now is withdrawn while somebody is there to be told."""
 
 SessionName = Annotated[Line, Meta(max_length=200)]
@@ -175,6 +175,7 @@ async def send_file(call: Call) -> Said:
 async def send_voice(call: Call) -> Said:
     """Send a voice message, OGG/Opus."""
     body: SendVoice = call.body
+    _one_source(body)
     media = AudioInput(url=body.url, data=body.data, mimetype=body.mimetype, voice=True)
     return await _say(call, AudioForm(media=media, reply_to=body.quoted()))
 
@@ -207,7 +208,8 @@ async def react(call: Call) -> Ended:
     found = await stored.get(*where, named.wire_id, chat=named.chat)
     author = "" if found.from_me else found.sender_jid or found.sender_lid or None
     pointer = Pointer(chat=found.chat_jid, message_id=found.wa_message_id, sender=author)
-    await native_changes.send(call, pointer, await changes.react(*where, pointer, body.reaction))
+    content = await changes.react(*where, pointer, body.reaction)
+    await native_changes.send(call, pointer, content, patience=PATIENCE)
     return Ended(message="the reaction is sent" if body.reaction else "the reaction is taken back")
 
 
@@ -239,7 +241,7 @@ async def _say(call: Call, form: Form) -> Said:
     await _from(call)
     entry = await native.accept(call, naming.address(call.body.to, "to"), form, "sync")
     # Fetching a file took of that time as well.
-    patience = max(_PATIENCE - (asyncio.get_running_loop().time() - started), 1.0)
+    patience = max(PATIENCE - (asyncio.get_running_loop().time() - started), 1.0)
     return messages.said(await outcomes.wait(call.gw, call.caller, entry, patience=patience), call.found)
 
 

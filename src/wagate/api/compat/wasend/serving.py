@@ -52,5 +52,5 @@ def served(id: str, request: str, run: Run, *, sdk: str = "", difference: str = 
 def part(found: list[Any], query: Sorting, *, usual: int | None = None) -> list[Any]:
     """The part of a sorted list that is asked for; `usual`: how many where no limit is given, None: all."""
     start = max(query.offset or 0, 0)
-    limit = query.limit or usual
-    return found[start:] if limit is None else found[start : start + max(limit, 1)]
+    limit = max(query.limit, 1) if query.limit else usual
+    return found[start:] if limit is None else found[start : start + limit]

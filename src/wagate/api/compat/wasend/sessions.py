@@ -230,7 +230,7 @@ async def list_sessions(call: Call) -> SessionList:
     rows, _ = await sessions.page(call.gw, call.caller, Window(EVERYTHING))
     said = await sessions.remarks(call.gw, call.caller)
     hooks = await webhooks.bound(call.gw, call.caller)
-    listed = [_told(row, said.get(row.id), hooks.get(row.id)) for row in rows]
+    listed = [_told(call, row, said.get(row.id), hooks.get(row.id)) for row in rows]
     return SessionList(
         sessions=[
             Listed(
@@ -303,10 +303,10 @@ def _where(call: Call) -> tuple[Gateway, Caller, str]:
 async def _whole(call: Call, session: Session) -> Whole:
     said = await sessions.remarks(call.gw, call.caller, session.id)
     hooks = await webhooks.bound(call.gw, call.caller, session.id)
-    return _told(session, said.get(session.id), hooks.get(session.id))
+    return _told(call, session, said.get(session.id), hooks.get(session.id))
 
 
-def _told(session: Session, said: str | None, hook: Webhook | None) -> Whole:
+def _told(call: Call, session: Session, said: str | None, hook: Webhook | None) -> Whole:
     remarks = Remarks(phone="", message_logging=True) if said is None else msgspec.json.decode(said, type=Remarks)
     number = session.phone_number or remarks.phone
     switches: dict[str, Any] = {
@@ -314,9 +314,11 @@ def _told(session: Session, said: str | None, hook: Webhook | None) -> Whole:
         "enable_message_logging": remarks.message_logging,
         "enable_webhook": hook is not None and hook.active,
     }
+    # Where a webhook leads may be a secret: it is shown to those who may see it natively.
+    shown = hook if MANAGE & call.caller.capabilities else None
     config = Config(
         metadata=Metadata(user_id=session.organization_id),
-        webhooks=[] if hook is None else [{"url": hook.url, "events": hook.events}],
+        webhooks=[] if shown is None else [{"url": shown.url, "events": shown.events}],
         **switches,
     )
     return Whole(
@@ -327,7 +329,7 @@ def _told(session: Session, said: str | None, hook: Webhook | None) -> Whole:
         phone_number=f"+{number}" if number else "",
         created_at=moment(session.created_at),
         updated_at=moment(session.updated_at),
-        webhook_url=UNSET if hook is None else hook.url,
+        webhook_url=UNSET if shown is None else shown.url,
         name=session.id,
         status="CREATED" if session.status == "stopped" and not session.wa_jid else _STATUS[session.status],
         config=config,
@@ -338,6 +340,7 @@ def _told(session: Session, said: str | None, hook: Webhook | None) -> Whole:
 
 _WORDS = "Statuses are CREATED, STARTING, SCAN_QR_CODE, CONNECTED, STOPPED and ERROR."
 _VERB = "A session that is not linked yet begins to link."
+_HIDDEN = "Where its webhook leads is shown to keys that may `manage`."
 SERVED = [
     served(
         "createSession",
@@ -362,7 +365,8 @@ SERVED = [
         sdk="retrieveAllSessions",
         capability=LOOK,
         answer=SessionList,
-        difference="`session` has a status too; `downstream` says WORKING and FAILED for CONNECTED and ERROR.",
+        difference="`session` has a status too; `downstream` says WORKING and FAILED for CONNECTED and ERROR. "
+        f"{_HIDDEN}",
     ),
     served(
         "retrieveSessionInfo",
@@ -372,7 +376,7 @@ SERVED = [
         capability=LOOK,
         answer=Whole,
         difference="`config` holds the switches too. `grpc`, `noweb`, `debug` and `userEmail` have no counterpart and "
-        "are empty or false.",
+        f"are empty or false. {_HIDDEN}",
     ),
     *(
         served(

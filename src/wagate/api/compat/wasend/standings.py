@@ -12,7 +12,7 @@ from wagate.api.compat.wasend.serving import Sorting, part, served
 from wagate.api.compat.wasend.shapes import GroupStatus, GroupTold
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, Call
-from wagate.errors import BadRequest
+from wagate.errors import BadRequest, NotFound
 from wagate.gateway import Window, chats, groups
 from wagate.model import Shape
 from wagate.model.groups import Group
@@ -78,9 +78,8 @@ async def list_groups(call: Call) -> Any:
     if naming.is_sdk(call):
         return told
     start = max(query.offset or 0, 0)
-    pagination = Pagination(
-        total=len(found), limit=query.limit or USUAL, offset=start, has_more=start + len(told) < len(found)
-    )
+    limit = max(query.limit, 1) if query.limit else USUAL
+    pagination = Pagination(total=len(found), limit=limit, offset=start, has_more=start + len(told) < len(found))
     return GroupsPage(groups=told, pagination=pagination)
 
 
@@ -126,6 +125,17 @@ async def standing(call: Call, stored: list[Group]) -> dict[str, GroupStatus]:
         inside = "archived" if each.group_jid in archived else "active"
         found[each.group_jid] = inside if each.group_jid in present else "deleted"  # type: ignore[assignment]
     return found
+
+
+async def standing_of(call: Call, group: str) -> GroupStatus:
+    """As `standing`, for one stored group: without a look at every chat."""
+    where = call.gw, call.caller, call.path["session"]
+    if group not in await groups.memberships(*where):
+        return "deleted"
+    try:
+        return "archived" if (await chats.get(*where, group)).archived else "active"
+    except NotFound:
+        return "active"
 
 
 async def count_groups(call: Call) -> dict[str, Any]:
