@@ -1,0 +1,322 @@
+"""One session in a host: its store, its spool, and its life in the library.
+
+Called by host.py on the host's event loop; the library calls back on its own threads. What it reports is on disk before
+the library goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import UNSET
+
+from wagate.engines import base
+from wagate.engines.whatsapp import ends, inbound, refusals, wire
+from wagate.engines.whatsapp.addresses import text_of
+from wagate.engines.whatsapp.library import Heard, Library
+from wagate.engines.whatsapp.spool import Spool
+from wagate.model.sessions import Pairing
+
+log = structlog.get_logger(__name__)
+
+WINDOW = 32
+"""Records that are told and not taken yet, at most: the rest waits on disk."""
+
+_FIRST_CODE_SECONDS, _NEXT_CODE_SECONDS = 60, 20
+_LOCK_SECONDS = 10.0
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[wire.Reported]).decode
+
+Tell = Callable[[wire.FromHost], None]
+"""Sends a frame to the gateway."""
+
+
+class Busy(Exception):
+    """Another process holds this session's folder."""
+
+
+class Line(Heard):
+    """A session. Its name in the library changes with every beginning: the library may be slow to let one go."""
+
+    def __init__(self, library: Library, number: int, want: wire.Open, tell: Tell) -> None:
+        self.account = want.account
+        self.library = library
+        self._number = number
+        self._tell = tell
+        self._folder = Path(want.folder)
+        self._dsn = want.dsn
+        self._loop = asyncio.get_running_loop()
+        self._spool: Spool | None = None
+        self._lock: int | None = None
+        self._name = ""
+        self._begun = 0
+        self._purpose = ""
+        self._codes = 0
+        self._online: asyncio.Future[None] | None = None
+        self._shown: asyncio.Future[None] | None = None
+        self._told = self._taken = 0
+        self._closing = threading.Event()
+
+    async def open(self) -> None:
+        """Hold the folder, and tell what an earlier process left.
+
+        Raises:
+            Busy: another process holds it still.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._hold()
+        os.umask(0o077)
+        self._spool = await asyncio.to_thread(Spool, self._folder / "spool")
+        self._pump()
+
+    async def link(self) -> None:
+        """Begin linking by QR."""
+        if self._purpose != "link":
+            await self._begin("link")
+
+    async def link_by_code(self, phone: str, *, seconds: float) -> str:
+        """Begin linking by code; the code.
+
+        Raises:
+            ConnectionLost: WhatsApp does not answer.
+        """
+        self._shown = self._loop.create_future() if self._purpose != "link" else self._shown
+        await self.link()
+        if self._shown is not None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await asyncio.shield(self._shown)
+            except TimeoutError:
+                raise base.ConnectionLost from None
+        params = self.library.messages.PairPhoneParams(
+            phone=phone, clientDisplayName="Chrome (Linux)", clientType=1, showPushNotification=True
+        ).SerializeToString()
+        answer = await self.call("PairPhone", params, len(params), returns="PairPhoneReturnFunction")
+        return str(answer.Code)
+
+    async def connect(self, *, seconds: float) -> None:
+        """Go online; returns when online.
+
+        Raises:
+            ConnectionLost: not now.
+            LinkEnded: the keys are of no use any more.
+        """
+        self._online = self._loop.create_future()
+        try:
+            await self._begin("connect")
+            async with asyncio.timeout(seconds):
+                await self._online
+        except TimeoutError:
+            await self._end()
+            raise base.ConnectionLost from None
+        except (base.ConnectionLost, base.LinkEnded):
+            await self._end()
+            raise
+        finally:
+            self._online = None
+
+    async def call(self, name: str, *arguments: Any, returns: str | None = None) -> Any:
+        """Call the library for this session, on a thread; with `returns`, its answer read as that class.
+
+        Raises:
+            ConnectionLost: the session is not in the library.
+            Complaint: the library says that it did not work.
+        """
+        try:
+            answer = await self._loop.run_in_executor(None, lambda: self.library.call(name, self._name, *arguments))
+        except KeyError:
+            raise base.ConnectionLost from None
+        if returns is None:
+            if isinstance(answer, bytes) and answer:
+                raise refusals.Complaint(answer.decode(errors="replace"))
+            return answer
+        read = self.library.read(returns, answer)
+        if getattr(read, "Error", ""):
+            raise refusals.Complaint(read.Error)
+        return read
+
+    async def logout(self) -> None:
+        """Unlink, and forget the keys."""
+        await self.call("Logout")
+        await self._end()
+
+    async def close(self) -> None:
+        """Go offline and let the folder go. Idempotent."""
+        self._closing.set()
+        await self._end()
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def taken(self, number: int) -> None:
+        """The gateway has committed everything up to this."""
+        if self._spool is not None:
+            self._taken = max(self._taken, number)
+            self._spool.take(number)
+            self._pump()
+
+    @property
+    def last(self) -> int:
+        """The last number that was told, or waits to be."""
+        return 0 if self._spool is None else self._spool.last
+
+    def keep(self, reports: list[base.Report]) -> int:
+        """Put reports on disk and see that they are told; for any thread. Their number."""
+        spool = self._spool
+        if spool is None or not reports:
+            return self._told
+        number = spool.append(_encode([wire.report(each) for each in reports]))
+        self._loop.call_soon_threadsafe(self._pump)
+        return number
+
+    # Called by the library, on its threads.
+
+    def event(self, code: int, body: bytes) -> None:
+        """What came over the line is on disk when this returns."""
+        try:
+            if code in ends.ABOUT_THE_LINE:
+                self._loop.call_soon_threadsafe(self._about, self._begun, code, body)
+            else:
+                self.keep(inbound.reports(self, code, body))
+        except Exception:
+            log.exception("an event could not be kept", session=self.account.session_id, code=code)
+
+    def qr(self, code: str) -> None:
+        """Show a code."""
+        self._loop.call_soon_threadsafe(self._show, self._begun, code)
+
+    def status(self, word: str) -> None:
+        """Nobody scanned in time, perhaps."""
+        if word == "timeout":
+            self._loop.call_soon_threadsafe(self._report, base.LinkTimedOut())
+
+    def log(self, level: str, text: str) -> None:
+        """Into the host's log."""
+        log.debug("library", session=self.account.session_id, level=level, text=text[:500])
+
+    def over(self, error: str) -> None:
+        """The library has let the session go."""
+        if error:
+            log.info("line ended", session=self.account.session_id, error=error[:300])
+        self._loop.call_soon_threadsafe(self._lost, self._begun)
+
+    # On the event loop.
+
+    def _about(self, begun: int, code: int, body: bytes) -> None:
+        if begun != self._begun:
+            return
+        match ends.meaning(self.library, code, body):
+            case "online":
+                self._connected()
+            case "lost":
+                self._lost(begun)
+            case base.Ended() as ended:
+                self._ended(ended)
+
+    def _connected(self) -> None:
+        if self._purpose == "link":
+            # The phone's acceptance is complete: the keys are whole, and this process has done its work.
+            self._loop.create_task(self._linked())
+        elif self._online is not None and not self._online.done():
+            self._online.set_result(None)
+
+    async def _linked(self) -> None:
+        try:
+            me = await self.call("GetMe", returns="Device")
+        except base.ConnectionLost:
+            return  # it broke in the very moment: the phone shows a link, and the next code makes another
+        await self._end()
+        pairing = Pairing(
+            jid=text_of(me.JID),
+            lid=text_of(me.LID) or UNSET,
+            name=me.BussinessName or me.PushName or UNSET,
+            platform=me.Platform or UNSET,
+        )
+        self._report(base.Linked(pairing=pairing))
+
+    def _ended(self, ended: base.Ended) -> None:
+        if self._online is not None and not self._online.done():
+            self._online.set_exception(base.LinkEnded(ended.status, ended.reason))
+        elif self._purpose:
+            self._purpose = ""
+            self._loop.create_task(self._end())
+            self._report(ended)
+
+    def _lost(self, begun: int) -> None:
+        if begun != self._begun or not self._purpose:
+            return
+        if self._online is not None:
+            if not self._online.done():
+                self._online.set_exception(base.ConnectionLost())
+        elif self._purpose == "connect":
+            self._purpose = ""
+            self._loop.create_task(self._end())
+            self._report(base.LineLost())
+
+    def _show(self, begun: int, code: str) -> None:
+        if begun != self._begun:
+            return
+        if self._purpose == "connect":
+            self._ended(base.Ended(status="logged_out", reason="unlinked"))
+            return
+        if self._shown is not None and not self._shown.done():
+            self._shown.set_result(None)
+        seconds = _NEXT_CODE_SECONDS if self._codes else _FIRST_CODE_SECONDS
+        self._codes += 1
+        self._report(base.QrShown(code=code, expires_at=int((time.time() + seconds) * 1000)))
+
+    def _report(self, told: base.Report) -> None:
+        """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
+        self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
+
+    def _pump(self) -> None:
+        if self._spool is None:
+            return
+        room = WINDOW - (self._told - max(self._taken, 0)) if self._told else WINDOW
+        for number, record in self._spool.after(self._told, max(room, 0)):
+            self._tell(wire.Told(line=self._number, number=number, reports=_decode(record)))
+            self._told = number
+
+    async def _hold(self) -> None:
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = self._loop.time() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._loop.time() > deadline:
+                    os.close(descriptor)
+                    raise Busy from None
+                await asyncio.sleep(0.05)
+            else:
+                self._lock = descriptor
+                return
+
+    async def _begin(self, purpose: str) -> None:
+        await self._end()
+        self._begun += 1
+        self._codes = 0
+        self._purpose = purpose
+        self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
+        store = self._dsn or str(self._folder / "keys.db")
+        name, proxy = self._name, self.account.proxy_url
+        await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=self, proxy=proxy))
+
+    async def _end(self) -> None:
+        self._purpose = ""
+        if self._name:
+            name = self._name
+            if not await asyncio.to_thread(self.library.end, name):
+                log.warning("the library does not let a session go", session=self.account.session_id)
