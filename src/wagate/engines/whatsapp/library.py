@@ -1,8 +1,8 @@
 """The only door to the WhatsApp library: loaded once, checked before, entered through a gate.
 
 What it promises the rest of the host: no download ever; no call for a session that is not there (the library would
-abort the process); no call beside the beginning or the end of a session. Only the binding and its message classes are loaded,
-not the library's own client: that would bring image and HTTP libraries into every host, 20 MB that nobody uses.
+abort the process); no call beside the beginning or the end of a session. Only the binding and its message classes are
+loaded, not the library's own client: that would bring image and HTTP libraries into every host, 20 MB that nobody uses.
 Imported by host.py, in a host process only.
 """
 
@@ -94,13 +94,13 @@ class Library:
         self._gate = Gate()
         self._present: dict[str, _Session] = {}
 
-    def begin(self, id: str, *, store: str, heard: Heard, proxy: str | None = None, pair: bytes = b"") -> None:
+    def begin(self, id: str, *, store: str, heard: Heard, proxy: str | None = None) -> None:
         """Begin a session: it connects, or shows codes where the store holds no keys. Returns once that is under way.
 
         Raises:
             KeyError: a session of this id is there already.
         """
-        session = _Session(self, id, store=store, heard=heard, proxy=proxy, pair=pair)
+        session = _Session(self, id, store=store, heard=heard, proxy=proxy)
         with self._gate.change():
             if id in self._present:
                 raise KeyError(id)
@@ -154,12 +154,9 @@ class Library:
             binder.func_callback_bytes2(session.on_log),
         )
         proxy = None if session.proxy is None else ctypes.byref(self.proxy(session.proxy))
-        qr, status, event, log = callbacks
-        id, store, pair = session.id.encode(), session.store.encode(), session.pair
-        error: bytes = self._go.Neonize(
-            store, id, b"", 0, 0, b"WARN", qr, status, event, log, codes, len(wanted), _device(), len(_device()), pair,
-            len(pair), proxy,
-        )  # fmt: skip
+        id, store, device = session.id.encode(), session.store.encode(), _device()
+        who = (store, id, b"", 0, 0, b"WARN")
+        error: bytes = self._go.Neonize(*who, *callbacks, codes, len(wanted), device, len(device), b"", 0, proxy)
         return error.decode(errors="replace")
 
     def left(self, session: _Session) -> None:
@@ -171,9 +168,9 @@ class _Session:
     """One session inside the library: its thread, and its callbacks."""
 
     def __init__(
-        self, library: Library, id: str, *, store: str, heard: Heard, proxy: str | None, pair: bytes
+        self, library: Library, id: str, *, store: str, heard: Heard, proxy: str | None
     ) -> None:  # fmt: skip
-        self.id, self.store, self.proxy, self.pair = id, store, proxy, pair
+        self.id, self.store, self.proxy = id, store, proxy
         self.sign = threading.Event()
         self._heard = heard
         self._library = library
