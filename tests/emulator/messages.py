@@ -1,0 +1,184 @@
+"""Ciphertext on its way: each device's share to that device, acknowledgements and receipts back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.emulator.accounts import Account, Device, hash_of
+from tests.emulator.nodes import BROADCAST, CHANNEL, GROUP, HIDDEN, PHONE, Jid, Node
+from wagate.engines.sandbox.groups import may_speak
+from wagate.engines.sandbox.people import habits
+
+if TYPE_CHECKING:
+    from tests.emulator.emulator import Emulator
+
+_CARRIED = ("device-identity", "meta", "biz", "bot", "reporting")
+REACH_OUT = 463
+
+
+class Messages:
+    """The post office. `seen`: every message that came in, as (sender, node), for tests that ask what was sent."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self.seen: list[tuple[Device, Node]] = []
+        self.ack_delay = 0.0
+        self.lose_acks = 0
+
+    async def hear(self, sender: Device, node: Node) -> None:
+        """A device sends a message: judge it, acknowledge it, carry it."""
+        self.seen.append((sender, node))
+        to: Jid = node.attrs["to"]
+        shares = _shares(node)
+        recipients, error = self._recipients(sender, to)
+        ack = {"class": "message", "id": node.attrs["id"], "from": to, "t": int(time.time())}
+        if error:
+            await self._acknowledge(sender, Node("ack", {**ack, "error": error}))
+            return
+        if self._is_stale(sender, recipients, node, shares):
+            ack["phash"] = "2:stale"
+        for account in recipients:
+            account.known.add(sender.account.number)
+            sender.account.known.add(account.number)
+        await self._carry(sender, node, recipients, shares)
+        await self._acknowledge(sender, Node("ack", ack))
+        if to.server in (PHONE, HIDDEN):
+            await self._answer_as_phone(sender, node, recipients)
+
+    async def _acknowledge(self, sender: Device, ack: Node) -> None:
+        if self.lose_acks:
+            self.lose_acks -= 1
+            return
+        if self.ack_delay:
+            self._emulator.spawn(self._acknowledge_late(sender, ack))
+        else:
+            await sender.deliver(ack, keep=False)
+
+    async def _acknowledge_late(self, sender: Device, ack: Node) -> None:
+        await asyncio.sleep(self.ack_delay)
+        await sender.deliver(ack, keep=False)
+
+    def _recipients(self, sender: Device, to: Jid) -> tuple[list[Account], int]:
+        """(whom it goes to, why it is refused)."""
+        accounts, own = self._emulator.accounts, sender.account
+        if to.server == GROUP:
+            group = self._emulator.groups.get(to)
+            if group is None:
+                return [], 404
+            if not may_speak(group.truth, own.number):
+                return [], 403 if own.number not in group.truth.members else 401
+            return [accounts.get(number) for number in group.truth.members], 0
+        if to.server in (BROADCAST, CHANNEL):
+            return [own], 0
+        account = accounts.of(to)
+        if account is None:
+            return [], 404
+        if own.timelocked and account is not own and account.number not in own.known:
+            return [], REACH_OUT
+        return [account] if account is own else [account, own], 0
+
+    def _is_stale(
+        self, sender: Device, recipients: list[Account], node: Node, shares: dict[Jid, list[Node]]
+    ) -> bool:
+        """Whether the sender does not know every device that the message must reach."""
+        expected = [device for account in recipients for device in account.devices.values() if device is not sender]
+        if "phash" in node.attrs and node.attrs["to"].server == GROUP:
+            modes = (HIDDEN, PHONE)
+            known = [hash_of([device.jid(mode) for device in [*expected, *extra]]) for mode in modes for extra in ([], [sender])]
+            return node.attrs["phash"] not in known
+        reached = {self._emulator.accounts.device(jid) for jid in shares}
+        return bool(shares) and not set(expected) <= reached
+
+    async def _carry(
+        self, sender: Device, node: Node, recipients: list[Account], shares: dict[Jid, list[Node]]
+    ) -> None:
+        """Deliver each device's share. In a group everybody gets the common part as well."""
+        to: Jid = node.attrs["to"]
+        common = node.all("enc")
+        carried = [child for child in node.children if child.tag in _CARRIED]
+        mine = {self._emulator.accounts.device(jid): share for jid, share in shares.items()}
+        if to.server == GROUP:
+            reached = [device for account in recipients for device in account.devices.values()]
+            mine = {device: [*mine.get(device, []), *common] for device in reached}
+        elif not shares and common:
+            # A message to one device alone: to the own phone, or the answer to a retry.
+            mine = {self._emulator.accounts.device(to): common}
+        elif to.server == BROADCAST:
+            mine = {device: [*share, *common] for device, share in mine.items()}
+        for device, share in mine.items():
+            if device is None or device is sender or not share or sender.account.number in device.account.blocked:
+                continue
+            if device.place == 0 and not device.noise:
+                continue
+            attrs = self._address(sender, device, node)
+            await device.deliver(Node("message", attrs, [*share, *carried]))
+
+    def _address(self, sender: Device, device: Device, node: Node) -> dict[str, Any]:
+        """From whom a copy of the message comes, as this device sees it."""
+        to: Jid = node.attrs["to"]
+        attrs = {name: node.attrs.get(name) for name in ("id", "type", "edit", "category", "push_priority")}
+        attrs |= {"t": int(time.time()), "notify": sender.account.name}
+        if to.server in (GROUP, BROADCAST):
+            group = self._emulator.groups.get(to)
+            mode = group.mode if group is not None else HIDDEN
+            other = {"participant_pn" if mode == HIDDEN else "participant_lid": sender.account.jid(_other(mode))}
+            return {**attrs, "from": to, "participant": sender.jid(mode), "addressing_mode": _named(mode), **other}
+        mode = to.server
+        if device.account is sender.account:
+            return {**attrs, "from": sender.jid(mode), "recipient": to.bare}
+        other = {"sender_pn" if mode == HIDDEN else "sender_lid": sender.account.jid(_other(mode))}
+        return {**attrs, "from": sender.jid(mode), "addressing_mode": _named(mode), **other}
+
+    async def _answer_as_phone(self, sender: Device, node: Node, recipients: list[Account]) -> None:
+        """A person for whom no session answers: their phone reports delivery, and reading where they do."""
+        account = recipients[0]
+        if account is sender.account or not account.answers_itself or sender.account.number in account.blocked:
+            return
+        to: Jid = node.attrs["to"]
+        for kind in (None, "read") if habits(account.number).reads else (None,):
+            attrs = {"from": account.jid(to.server), "id": node.attrs["id"], "type": kind, "t": int(time.time())}
+            await sender.deliver(Node("receipt", attrs))
+
+    async def receipt(self, reader: Device, node: Node) -> None:
+        """A device tells what became of messages: to their sender, and where a device lacks keys, to that device."""
+        attrs, to = node.attrs, node.attrs["to"]
+        kind = attrs.get("type")
+        for wire_id in [attrs["id"], *(item.attrs["id"] for listed in node.all("list") for item in listed.all("item"))]:
+            if kind in (None, "inactive", "sender", "hist_sync", "peer_msg", "retry"):
+                reader.settle("message", wire_id)
+        ack = {"class": "receipt", "id": attrs["id"], "from": to, "participant": attrs.get("participant"), "type": kind}
+        await reader.deliver(Node("ack", ack), keep=False)
+        if kind in ("sender", "hist_sync", "peer_msg", "server-error"):
+            return
+        told = {"id": attrs["id"], "type": kind, "t": int(time.time())}
+        if to.server in (GROUP, BROADCAST):
+            author = attrs.get("participant")
+            group = self._emulator.groups.get(to)
+            mode = group.mode if group is not None else HIDDEN
+            told |= {"from": to, "participant": reader.jid(mode)}
+        else:
+            author, mode = to, to.server
+            told |= {"from": reader.jid(mode) if mode in (PHONE, HIDDEN) else to, "recipient": attrs.get("recipient")}
+        account = self._emulator.accounts.of(author) if isinstance(author, Jid) else None
+        if account is None:
+            return
+        retry = kind == "retry"
+        devices = [account.devices.get(author.device)] if retry else [*account.devices.values()]
+        for device in devices:
+            if device is not None and device.noise and device is not reader:
+                await device.deliver(Node("receipt", told, node.content))
+
+
+def _shares(node: Node) -> dict[Jid, list[Node]]:
+    participants = node.first("participants")
+    return {} if participants is None else {each.attrs["jid"]: each.all("enc") for each in participants.all("to")}
+
+
+def _other(mode: str) -> str:
+    return PHONE if mode == HIDDEN else HIDDEN
+
+
+def _named(mode: str) -> str:
+    return "lid" if mode == HIDDEN else "pn"
