@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from wagate.model import Maybe
+from wagate.model.contacts import Person
 
 _PHONE, _LID = "s.whatsapp.net", "lid"
 
@@ -26,6 +27,12 @@ def both_of(*addresses: Any) -> tuple[Maybe[str], Maybe[str]]:
         elif address.Server == _LID and address.User:
             lid = text_of(address)
     return phone, lid
+
+
+def person_of(*addresses: Any) -> Person:
+    """One person, by all addresses of theirs."""
+    phone, lid = both_of(*addresses)
+    return Person(jid=phone, lid=lid)
 
 
 def known_as(*addresses: Any) -> str:

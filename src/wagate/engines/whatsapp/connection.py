@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from wagate.engines import base
 from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.fleet import Berth, Fleet
 from wagate.engines.whatsapp.process import Answer, Lost
-from wagate.errors import NoAnswer, SessionNotConnected, WagateError
+from wagate.errors import Gone, NoAnswer, SessionNotConnected, WagateError
 from wagate.model import Maybe
-from wagate.model.actions import Action, RequestCode, SessionAction
+from wagate.model.actions import Action, FetchMedia, RequestCode, SetGroupPicture
+from wagate.model.contents import AlbumContent, Content, MediaContent
 from wagate.model.messages import Ack, Outgoing
 from wagate.model.sessions import PairingCode
 
@@ -27,15 +30,24 @@ _SEND_SECONDS = 60.0
 _TRIES = 3
 
 
+class Store(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a session's things are: its own folder, its keys' database if that is elsewhere, and the blob store."""
+
+    folder: Path
+    files: base.Files
+    dsn: str | None = None
+
+
 class WhatsAppConnection:
     """See the port. Reports are taken one batch after the other by a task of its own."""
 
-    def __init__(self, account: base.Account, sink: base.Sink, fleet: Fleet, folder: Path, *, dsn: str | None) -> None:
+    def __init__(self, account: base.Account, sink: base.Sink, fleet: Fleet, store: Store) -> None:
         self.account = account
         self._sink = sink
         self._fleet = fleet
-        self._folder = folder
-        self._dsn = dsn
+        self._files = store.files
+        self._folder = store.folder
+        self._dsn = store.dsn
         self._berth: Berth | None = None
         self._online = False
         self._linking = False
@@ -72,7 +84,14 @@ class WhatsAppConnection:
         """
         if not self._online:
             raise base.ConnectionLost
-        answer = await self._ask(wire.Send(outgoing=outgoing), seconds=_SEND_SECONDS)
+        async with contextlib.AsyncExitStack() as stack:
+            files = {}
+            for id in _files_of(outgoing.content):
+                path = await stack.enter_async_context(self._files.local(id))
+                if path is None:
+                    raise Gone("the file's bytes are no longer kept")
+                files[id] = str(path)
+            answer = await self._ask(wire.Send(outgoing=outgoing, files=files), seconds=_SEND_SECONDS)
         return msgspec.msgpack.decode(answer.body, type=Ack)
 
     async def perform(self, action: Action) -> Any:
@@ -81,10 +100,26 @@ class WhatsAppConnection:
             return await self._request_code(action)
         if not self._online:
             raise SessionNotConnected
-        want = wire.Perform(action=msgspec.convert(action, SessionAction))
-        answer = await self._ask(want, seconds=_ACTION_SECONDS)
+        async with self._beside(action) as file:
+            want = wire.Perform(action=action, file=file)  # type: ignore[arg-type]
+            answer = await self._ask(want, seconds=_ACTION_SECONDS)
+            if isinstance(action, FetchMedia) and file is not None:
+                await self._files.put(action.into, _pieces(Path(file)))
         await self._passed_by(answer.after)
         return None if action.answer is None else msgspec.msgpack.decode(answer.body, type=action.answer)
+
+    @contextlib.asynccontextmanager
+    async def _beside(self, action: Action) -> AsyncIterator[str | None]:
+        """Where the bytes that go with an action are, or belong."""
+        if isinstance(action, SetGroupPicture):
+            async with self._files.local(action.media) as path:
+                yield None if path is None else str(path)
+        elif isinstance(action, FetchMedia):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix="fetch-") as file:
+                yield file.name
+        else:
+            yield None
 
     async def read(self, chat: str, sender: Maybe[str], wire_ids: list[str]) -> None:
         """Send read receipts."""
@@ -192,3 +227,16 @@ class WhatsAppConnection:
         self._told.put_nowait(
             wire.Told(line=berth.number, number=0, reports=[wire.report(end if given_up else base.LineLost())])
         )
+
+
+def _files_of(content: Content) -> list[str]:
+    """The media ids whose bytes a content needs."""
+    if isinstance(content, AlbumContent):
+        return [id for item in content.items for id in _files_of(item.content)]
+    return [content.media.id] if isinstance(content, MediaContent) and content.media.id else []
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        while piece := opened.read(1 << 20):
+            yield piece

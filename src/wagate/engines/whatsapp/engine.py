@@ -7,11 +7,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from wagate.engines import base
-from wagate.engines.whatsapp.connection import WhatsAppConnection
+from wagate.engines.whatsapp import performing
+from wagate.engines.whatsapp.connection import Store, WhatsAppConnection
 from wagate.engines.whatsapp.fleet import Fleet
 from wagate.model.actions import Action, RequestCode
+from wagate.model.contents import Content
 
 HOST = (sys.executable, "-m", "wagate.engines.whatsapp.host")
 """How a host is started."""
@@ -22,20 +25,28 @@ class WhatsAppEngine:
 
     name = "whatsapp"
     promises = base.Promises(chooses_wire_id=False, acks_after_commit=False)
-    contents: frozenset[str] = frozenset({"text"})
-    actions: frozenset[type[Action]] = frozenset({RequestCode})
+    contents: frozenset[str] = frozenset(kind.__struct_config__.tag for kind in get_args(Content)) - {"gone"}
+    actions: frozenset[type[Action]] = frozenset(performing.DEEDS) | performing.WITH_FILES | {RequestCode}
 
     def __init__(
-        self, folder: Path, *, command: Sequence[str] = HOST, per_host: int = 8, dsn: str | None = None
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        files: base.Files,
+        *,
+        command: Sequence[str] = HOST,
+        per_host: int = 8,
+        dsn: str | None = None,
+    ) -> None:
         self._folder = folder
+        self._files = files
         self._dsn = dsn
         self._fleet = Fleet(command, per_host=per_host)
         self._connections: set[WhatsAppConnection] = set()
 
     async def open(self, account: base.Account, sink: base.Sink) -> WhatsAppConnection:
         """A connection, not yet online."""
-        connection = WhatsAppConnection(account, sink, self._fleet, self._place(account), dsn=self._dsn)
+        store = Store(folder=self._place(account), files=self._files, dsn=self._dsn)
+        connection = WhatsAppConnection(account, sink, self._fleet, store)
         self._connections.add(connection)
         return connection
 

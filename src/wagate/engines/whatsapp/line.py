@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +20,18 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import ends, inbound, refusals, wire
-from wagate.engines.whatsapp.addresses import text_of
+from wagate.engines.whatsapp.addresses import person_of, text_of
+from wagate.engines.whatsapp.echoes import Echoes
 from wagate.engines.whatsapp.library import Heard, Library
 from wagate.engines.whatsapp.spool import Spool
+from wagate.model.contacts import Person
+from wagate.model.groups import GroupChanged, MembersChanged, Participant
 from wagate.model.sessions import Pairing
 
 log = structlog.get_logger(__name__)
+
+_OURS = 0
+"""The code of records that are reports of our own making; the library's events begin above."""
 
 WINDOW = 32
 """Records that are told and not taken yet, at most: the rest waits on disk."""
@@ -64,7 +69,12 @@ class Line(Heard):
         self._online: asyncio.Future[None] | None = None
         self._shown: asyncio.Future[None] | None = None
         self._told = self._taken = 0
-        self._closing = threading.Event()
+        self.own_jid = ""
+        self.me = Person()
+        self._echoes = Echoes()
+        self._own: frozenset[str] = frozenset()
+        self._is_online = False
+        self._telling: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Hold the folder, and tell what an earlier process left.
@@ -76,7 +86,7 @@ class Line(Heard):
         await self._hold()
         os.umask(0o077)
         self._spool = await asyncio.to_thread(Spool, self._folder / "spool")
-        self._pump()
+        self._told = self._taken = self._spool.first - 1
 
     async def link(self) -> None:
         """Begin linking by QR."""
@@ -115,6 +125,12 @@ class Line(Heard):
             await self._begin("connect")
             async with asyncio.timeout(seconds):
                 await self._online
+            me = await self.call("GetMe", returns="Device")
+            self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
+            self.own_jid = text_of(me.JID)
+            self.me = person_of(me.JID, me.LID)
+            self._is_online = True
+            self._wake()
         except TimeoutError:
             await self._end()
             raise base.ConnectionLost from None
@@ -144,6 +160,30 @@ class Line(Heard):
             raise refusals.Complaint(read.Error)
         return read
 
+    def call_now(self, name: str, *arguments: Any) -> bytes:
+        """Call the library from a thread that may wait, as translating does.
+
+        Raises:
+            KeyError: the session is not in the library.
+        """
+        found: bytes = self.library.call(name, self._name, *arguments)
+        return found
+
+    def is_own(self, address: str) -> bool:
+        """Whether this is the account itself."""
+        user, _, server = address.partition("@")
+        return f"{user.partition(':')[0]}@{server}" in self._own
+
+    def phone_of(self, address: Any) -> str:
+        """How we call somebody that the library names: by phone where its store knows that. It may wait."""
+        if address.Server != "lid" or not address.User:
+            return text_of(address)
+        encoded = address.SerializeToString()
+        found = self.library.read(
+            "GetJIDFromStoreReturnFunction", self.call_now("GetPNFromLID", encoded, len(encoded))
+        )  # fmt: skip
+        return text_of(found.Jid) or text_of(address)
+
     async def logout(self) -> None:
         """Unlink, and forget the keys."""
         await self.call("Logout")
@@ -151,8 +191,10 @@ class Line(Heard):
 
     async def close(self) -> None:
         """Go offline and let the folder go. Idempotent."""
-        self._closing.set()
+        self._is_online = False
         await self._end()
+        if self._telling is not None:
+            await asyncio.gather(self._telling, return_exceptions=True)
         if self._spool is not None:
             self._spool.close()
             self._spool = None
@@ -165,21 +207,19 @@ class Line(Heard):
         if self._spool is not None:
             self._taken = max(self._taken, number)
             self._spool.take(number)
-            self._pump()
+            self._wake()
 
     @property
     def last(self) -> int:
         """The last number that was told, or waits to be."""
         return 0 if self._spool is None else self._spool.last
 
-    def keep(self, reports: list[base.Report]) -> int:
-        """Put reports on disk and see that they are told; for any thread. Their number."""
-        spool = self._spool
-        if spool is None or not reports:
-            return self._told
-        number = spool.append(_encode([wire.report(each) for each in reports]))
-        self._loop.call_soon_threadsafe(self._pump)
-        return number
+    def keep(self, reports: list[base.Report]) -> None:
+        """Tell what an action of our own changed, as if it had come over the line."""
+        reports = [each for each in reports if self._once(each, ours=True)]
+        if self._spool is not None and reports:
+            self._spool.append(bytes([_OURS]) + _encode([wire.report(each) for each in reports]))
+            self._wake()
 
     # Called by the library, on its threads.
 
@@ -188,8 +228,10 @@ class Line(Heard):
         try:
             if code in ends.ABOUT_THE_LINE:
                 self._loop.call_soon_threadsafe(self._about, self._begun, code, body)
-            else:
-                self.keep(inbound.reports(self, code, body))
+            elif self._spool is not None:
+                # As it came: what it means is found out later, where a mistake costs nothing.
+                self._spool.append(bytes([code]) + body)
+                self._loop.call_soon_threadsafe(self._wake)
         except Exception:
             log.exception("an event could not be kept", session=self.account.session_id, code=code)
 
@@ -281,13 +323,43 @@ class Line(Heard):
         """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
         self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
 
-    def _pump(self) -> None:
-        if self._spool is None:
-            return
-        room = WINDOW - (self._told - max(self._taken, 0)) if self._told else WINDOW
-        for number, record in self._spool.after(self._told, max(room, 0)):
-            self._tell(wire.Told(line=self._number, number=number, reports=_decode(record)))
-            self._told = number
+    def _wake(self) -> None:
+        """There may be something to tell."""
+        if self._telling is None or self._telling.done():
+            self._telling = self._loop.create_task(self._tell_on())
+
+    async def _tell_on(self) -> None:
+        """Tell what is on disk, in order, a window ahead of what is taken; only while the library can be asked."""
+        while self._spool is not None and self._is_online:
+            room = WINDOW - (self._told - self._taken)
+            records = self._spool.after(self._told, max(room, 0))
+            if not records:
+                return
+            for number, record in records:
+                reports = await asyncio.to_thread(self._read, record)
+                self._tell(wire.Told(line=self._number, number=number, reports=reports))
+                self._told = number
+
+    def _read(self, record: bytes) -> list[wire.Reported]:
+        code, body = record[0], record[1:]
+        if code == _OURS:
+            return _decode(body)
+        try:
+            reports = inbound.reports(self, code, body)
+            return [wire.report(each) for each in reports if self._once(each, ours=False)]
+        except Exception:
+            # It would fail again for ever, and hold up everything behind it.
+            log.exception("an event could not be read", session=self.account.session_id, code=code)
+            return []
+
+    def _once(self, report: base.Report, *, ours: bool) -> bool:
+        """False for the second telling of a change that this account made in a group."""
+        if not isinstance(report, GroupChanged | MembersChanged) or not self.is_own(report.sender or ""):
+            return True
+        told = msgspec.structs.replace(report, timestamp=0, sender=UNSET)
+        if isinstance(told, MembersChanged):
+            told = msgspec.structs.replace(told, people=[_named(each) for each in told.people], self_left=False)
+        return self._echoes.tell(_encode(told), ours=ours, now=self._loop.time())
 
     async def _hold(self) -> None:
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -316,7 +388,13 @@ class Line(Heard):
 
     async def _end(self) -> None:
         self._purpose = ""
+        self._is_online = False
         if self._name:
             name = self._name
             if not await asyncio.to_thread(self.library.end, name):
                 log.warning("the library does not let a session go", session=self.account.session_id)
+
+
+def _named(member: Participant) -> Participant:
+    """A member by their address alone: the two sides know different things of the same person."""
+    return Participant(person=Person(jid=member.person.jid or member.person.lid), role="member")

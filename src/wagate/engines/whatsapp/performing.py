@@ -1,24 +1,218 @@
-"""Actions: what is asked of WhatsApp beside sending."""
+"""Actions: from ours to the library's calls. The table of what this engine performs."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from wagate.engines import base
-from wagate.engines.whatsapp import wire
+from wagate.engines.whatsapp import group_actions, wire
+from wagate.engines.whatsapp.addresses import both_of, text_of, to_library
+from wagate.engines.whatsapp.content import referred
+from wagate.engines.whatsapp.groups import seen
 from wagate.engines.whatsapp.line import Line
-from wagate.errors import UnsupportedByEngine
+from wagate.engines.whatsapp.refusals import Complaint
+from wagate.errors import Gone, NotFound, UnsupportedByEngine
+from wagate.model import actions
+from wagate.model.channels import ChannelChanged, CreatedChannel
+from wagate.model.chats import ChatPresence
+from wagate.model.contacts import About, ContactCheck, Person, Picture
+from wagate.model.media import FetchedMedia
+
+_STATES = {"composing": (0, 0), "recording": (0, 1), "paused": (1, 0)}
+_GONE = ("404", "410", "403")
 
 
 async def perform(line: Line, want: wire.Perform) -> Any:
-    """Perform an action; its answer."""
-    raise UnsupportedByEngine
+    """Perform an action; its answer.
+
+    Raises:
+        UnsupportedByEngine: the library has no call for it.
+    """
+    action = want.action
+    if isinstance(action, actions.FetchMedia):
+        return await _fetch(line, action, want.file)
+    if isinstance(action, actions.SetGroupPicture):
+        if want.file is None:
+            raise NotFound("the picture's bytes are not there")
+        return await group_actions.set_picture(line, action, want.file)
+    deed = DEEDS.get(type(action))
+    if deed is None:
+        raise UnsupportedByEngine
+    return await deed(line, action)
 
 
 async def look(line: Line) -> base.Snapshot:
     """All groups and people that the account knows."""
-    return base.Snapshot(groups=[], people=[])
+    groups = await line.call("GetJoinedGroups", returns="GetJoinedGroupsReturnFunction")
+    contacts = await line.call("GetAllContacts", returns="ContactsGetAllContactsReturnFunction")
+    people = [_known(each) for each in contacts.Contact if each.JID.Server in ("s.whatsapp.net", "lid")]
+    return base.Snapshot(groups=[seen(group) for group in groups.Group], people=[line.me, *people])
 
 
 async def read(line: Line, want: wire.Read) -> None:
     """Send read receipts."""
+    action = actions.MarkRead(chat=want.chat, sender=want.sender, message_ids=want.wire_ids)
+    await _mark_read(line, action)
+
+
+def _known(each: Any) -> Person:
+    phone, lid = both_of(each.JID)
+    info = each.Info
+    return Person(
+        jid=phone,
+        lid=lid,
+        push_name=info.PushName or UNSET,
+        full_name=info.FullName or UNSET,
+        business_name=info.BusinessName or UNSET,
+    )
+
+
+async def _mark_read(line: Line, action: actions.MarkRead) -> None:
+    chat = _address(line, action.chat)
+    sender = _address(line, action.sender or action.chat)
+    ids = " ".join(action.message_ids).encode()
+    await line.call("MarkRead", ids, int(time.time()), chat, len(chat), sender, len(sender), b"read")
+
+
+async def _set_presence(line: Line, action: actions.SetPresence) -> None:
+    await line.call("SendPresence", b"available" if action.online else b"unavailable")
+
+
+async def _set_chat_presence(line: Line, action: actions.SetChatPresence) -> None:
+    chat = _address(line, action.chat)
+    await line.call("SendChatPresence", chat, len(chat), *_STATES[action.state])
+
+
+async def _watch(line: Line, action: actions.WatchPresence) -> ChatPresence:
+    chat = _address(line, action.chat)
+    await line.call("SubscribePresence", chat, len(chat))
+    return ChatPresence(from_=action.chat, state="unknown")
+
+
+async def _check(line: Line, action: actions.CheckContact) -> ContactCheck:
+    number = f"+{action.phone}".encode()
+    found = await line.call("IsOnWhatsApp", number, len(number), returns="IsOnWhatsAppReturnFunction")
+    for each in found.IsOnWhatsAppResponse:
+        if each.IsIn:
+            phone, lid = both_of(each.JID)
+            return ContactCheck(query=action.phone, is_on_whatsapp=True, jid=phone, lid=lid)
+    return ContactCheck(query=action.phone, is_on_whatsapp=False)
+
+
+async def _about(line: Line, action: actions.GetAbout) -> About:
+    who = line.library.messages.JIDArray(
+        JIDS=[line.library.messages.JID.FromString(_address(line, action.person))]
+    ).SerializeToString()
+    found = await line.call("GetUserInfo", who, len(who), returns="GetUserInfoReturnFunction")
+    return About(about=next((each.UserInfo.Status for each in found.UsersInfo), ""))
+
+
+async def _picture(line: Line, action: actions.GetPicture) -> Picture:
+    who = _address(line, action.jid)
+    how = line.library.messages.GetProfilePictureParams().SerializeToString()
+    try:
+        found = await line.call(
+            "GetProfilePicture", who, len(who), how, len(how), returns="GetProfilePictureReturnFunction"
+        )  # fmt: skip
+    except Complaint as complaint:
+        if "not set" in str(complaint) or "does not have" in str(complaint):
+            raise NotFound from None
+        raise
+    if not found.Picture.ID:
+        raise NotFound
+    return Picture(id=found.Picture.ID, url=found.Picture.URL or UNSET)
+
+
+async def _block(line: Line, action: actions.SetBlocked) -> None:
+    who = _address(line, action.person)
+    how = b"block" if action.blocked else b"unblock"
+    await line.call("UpdateBlocklist", who, len(who), how, returns="GetBlocklistReturnFunction")
+
+
+async def _fetch(line: Line, action: actions.FetchMedia, into: str | None) -> FetchedMedia:
+    if into is None or not action.media.ref:
+        raise NotFound
+    message = referred(action.media.ref)
+    try:
+        found = await line.call("DownloadAny", message, len(message), returns="DownloadReturnFunction")
+    except Complaint as complaint:
+        if any(code in str(complaint) for code in _GONE):
+            raise Gone from None
+        raise
+    await asyncio.to_thread(Path(into).write_bytes, found.Binary)
+    return FetchedMedia(size=len(found.Binary), sha256=hashlib.sha256(found.Binary).hexdigest())
+
+
+async def _create_channel(line: Line, action: actions.CreateChannel) -> CreatedChannel:
+    wish = line.library.messages.CreateNewsletterParams(
+        Name=action.name, Description=action.description, Picture=b""
+    ).SerializeToString()
+    made = await line.call("CreateNewsletter", wish, len(wish), returns="CreateNewsLetterReturnFunction")
+    channel = text_of(made.NewsletterMetadata.ID)
+    line.keep([ChannelChanged(jid=channel, action="join", name=action.name)])
+    return CreatedChannel(jid=channel)
+
+
+async def _follow(line: Line, action: actions.FollowChannel) -> None:
+    channel = _address(line, action.channel)
+    await line.call("FollowNewsletter", channel, len(channel))
+    line.keep([ChannelChanged(jid=action.channel, action="join")])
+
+
+async def _unfollow(line: Line, action: actions.UnfollowChannel) -> None:
+    channel = _address(line, action.channel)
+    await line.call("UnfollowNewsletter", channel, len(channel))
+    line.keep([ChannelChanged(jid=action.channel, action="leave")])
+
+
+async def _mute(line: Line, action: actions.MuteChannel) -> None:
+    channel = _address(line, action.channel)
+    await line.call("NewsletterToggleMute", channel, len(channel), action.mute)
+    line.keep([ChannelChanged(jid=action.channel, action="mute")])
+
+
+def _address(line: Line, jid: str) -> bytes:
+    return to_library(line.library.messages, jid)
+
+
+DEEDS: dict[type[actions.Action], Callable[[Line, Any], Awaitable[Any]]] = {
+    actions.CreateGroup: group_actions.create,
+    actions.SetSubject: group_actions.set_subject,
+    actions.SetDescription: group_actions.set_description,
+    actions.SetAnnounce: group_actions.set_announce,
+    actions.SetLocked: group_actions.set_locked,
+    actions.GetInvite: group_actions.get_invite,
+    actions.ResetInvite: group_actions.reset_invite,
+    actions.AddMembers: group_actions.add,
+    actions.RemoveMember: group_actions.remove,
+    actions.PromoteMember: group_actions.promote,
+    actions.DemoteMember: group_actions.demote,
+    actions.ListPending: group_actions.pending,
+    actions.PreviewInvite: group_actions.preview,
+    actions.JoinGroup: group_actions.join,
+    actions.LeaveGroup: group_actions.leave,
+    actions.MarkRead: _mark_read,
+    actions.SetPresence: _set_presence,
+    actions.SetChatPresence: _set_chat_presence,
+    actions.WatchPresence: _watch,
+    actions.CheckContact: _check,
+    actions.GetAbout: _about,
+    actions.GetPicture: _picture,
+    actions.SetBlocked: _block,
+    actions.CreateChannel: _create_channel,
+    actions.FollowChannel: _follow,
+    actions.UnfollowChannel: _unfollow,
+    actions.MuteChannel: _mute,
+}
+"""What is performed, and how; what comes with a file is in `WITH_FILES`. Approving who asks to join, and removing a
+picture, the library does not offer."""
+
+WITH_FILES: frozenset[type[actions.Action]] = frozenset({actions.FetchMedia, actions.SetGroupPicture})
+"""Performed as well; bytes go with them, as a file of this machine."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from wagate.engines.whatsapp import content, wire
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from wagate.engines.whatsapp import content as contents
+from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.addresses import to_library
+from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
+from wagate.errors import UnsupportedByEngine
+from wagate.model.contents import AlbumContent, Content, MediaContent, VoteContent
 from wagate.model.messages import Ack
 
 
@@ -15,8 +24,71 @@ async def send(line: Line, want: wire.Send) -> Ack:
         Complaint: as the library says; whether it went out, `refusals.meant` judges.
     """
     outgoing = want.outgoing
-    message = content.message_of(outgoing.content).SerializeToString()
-    to = to_library(line.library.messages, outgoing.chat)
-    answer = await line.call("SendMessage", to, len(to), message, len(message), returns="SendMessageReturnFunction")
-    sent = answer.SendResponse
-    return Ack(wire_id=sent.ID, timestamp=sent.Timestamp * 1000 if sent.Timestamp < 10**11 else sent.Timestamp)
+    if isinstance(outgoing.content, AlbumContent):
+        return await _album(line, outgoing.content, outgoing.chat, want.files)
+    return await _say(line, await _message(line, outgoing.content, outgoing.chat, want.files), outgoing.chat)
+
+
+async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, str]) -> Ack:
+    """Its items one after the other, each pointing at the album that announces them."""
+    pictures = sum(item.content.__struct_config__.tag == "image" for item in album.items)
+    announced = contents.album_of(pictures, len(album.items) - pictures)
+    parent = await _say(line, announced, chat)
+    acks = []
+    for item in album.items:
+        message = await _message(line, item.content, chat, files)
+        contents.belongs(message, parent.wire_id, chat)
+        acks.append(await _say(line, message, chat))
+    items = [ack.wire_id for ack in acks]
+    return Ack(wire_id=items[0], timestamp=acks[0].timestamp, item_ids=items)
+
+
+async def _message(line: Line, content: Content, chat: str, files: dict[str, str]) -> Any:
+    uploaded = None
+    if isinstance(content, MediaContent):
+        file = files.get(content.media.id or "")
+        if file is None:
+            raise UnsupportedByEngine("a file without bytes of our own cannot be sent")
+        _, kind = contents.KINDS[content.__struct_config__.tag]  # type: ignore[index]
+        uploaded = await upload(line, Path(file), kind)
+    if isinstance(content, VoteContent):
+        return await _vote(line, content, chat)
+    return contents.message_of(content, chat=chat, now=int(time.time() * 1000), uploaded=uploaded)
+
+
+async def upload(line: Line, file: Path, kind: int) -> Any:
+    """A file's bytes, encrypted and put where WhatsApp keeps them; the library's word on them."""
+    octets = await asyncio.to_thread(file.read_bytes)
+    answer = await line.call("Upload", octets, len(octets), kind, returns="UploadReturnFunction")
+    return answer.UploadResponse
+
+
+async def _vote(line: Line, vote: VoteContent, chat: str) -> Any:
+    """A vote is encrypted for the poll that the library's store knows."""
+    messages = line.library.messages
+    source = messages.MessageSource(
+        Chat=_jid(line, chat),
+        Sender=_jid(line, line.own_jid if vote.target.from_me else vote.target.sender or chat),
+        IsFromMe=vote.target.from_me,
+        IsGroup=chat.endswith("@g.us"),
+    )
+    blank = dict.fromkeys(("Type", "Pushname", "Category", "MediaType", "Edit"), "")
+    poll = messages.MessageInfo(
+        MessageSource=source, ID=vote.target.message_id, Timestamp=0, ServerID=0, Multicast=False, **blank
+    ).SerializeToString()
+    options = messages.ArrayString(data=vote.options).SerializeToString()
+    answer = await line.call(
+        "BuildPollVote", poll, len(poll), options, len(options), returns="BuildPollVoteReturnFunction"
+    )  # fmt: skip
+    return answer.PollVote
+
+
+async def _say(line: Line, message: Any, chat: str) -> Ack:
+    encoded = message.SerializeToString()
+    to = to_library(line.library.messages, chat)
+    answer = await line.call("SendMessage", to, len(to), encoded, len(encoded), returns="SendMessageReturnFunction")
+    return Ack(wire_id=answer.SendResponse.ID, timestamp=millis(answer.SendResponse.Timestamp))
+
+
+def _jid(line: Line, address: str) -> Any:
+    return line.library.messages.JID.FromString(to_library(line.library.messages, address))

@@ -73,6 +73,12 @@ class Spool:
                 self._rewrite()
 
     @property
+    def first(self) -> int:
+        """The number of the oldest that is kept, or of the next."""
+        with self._lock:
+            return self._kept[0][0] if self._kept else self._last + 1
+
+    @property
     def last(self) -> int:
         """The last number that was given."""
         return self._last
