@@ -28,7 +28,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from rootkey import trust  # beside this file: the process need not know the tests
 
 _EVENTS = [kind for kind in happenings.EVENT_TO_INT if kind.__name__ not in ("Device", "QR")]
-_START = 15.0
+_START = 30.0
 
 
 class Sessions:

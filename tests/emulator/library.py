@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.emulator.emulator import Emulator
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 
 
 def why_not() -> str:

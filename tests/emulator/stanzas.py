@@ -57,6 +57,8 @@ async def hear(emulator: Emulator, line: Line, node: Node) -> None:
     if node.tag == "iq":
         await _request(emulator, line, node)
         return
+    if node.tag == "ib":
+        return
     device = line.device
     if device is None:
         emulator.unknown.append(f"before login: {node!r}")
@@ -73,7 +75,7 @@ async def hear(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "call":
         ack = {"class": "call", "id": node.attrs["id"], "from": node.attrs["to"]}
         await line.send(Node("ack", ack))
-    elif node.tag != "ib":
+    else:
         emulator.unknown.append(f"{line}: {node!r}")
 
 
