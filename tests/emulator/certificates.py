@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.emulator.keys import KeyPair
 from tests.emulator.schemas import CertChain
 
-NAMES = ("web.whatsapp.com", "*.whatsapp.net", "*.whatsapp.com")
+NAMES = ("web.whatsapp.com", "*.whatsapp.net", "*.cdn.whatsapp.net", "*.whatsapp.com")
 _DAY = 86400
 
 

@@ -120,6 +120,8 @@ def _given(value: Any) -> Any:
     if form == "enum":
         return getattr(getattr(enums, content[0]), content[1])
     raw = base64.b64decode(content)
+    if form == "content":
+        return Arrived.FromString(raw).Message
     kinds = {"message": Message, "arrived": Arrived, "info": MessageInfo}
     return raw if form == "bytes" else kinds[form].FromString(raw)
 

@@ -61,7 +61,8 @@ async def hear(emulator: Emulator, line: Line, node: Node) -> None:
         return
     device = line.device
     if device is None:
-        emulator.unknown.append(f"before login: {node!r}")
+        if node.tag != "ack":
+            emulator.unknown.append(f"before login: {node!r}")
     elif node.tag == "message":
         await emulator.messages.hear(device, node)
     elif node.tag == "receipt":
