@@ -37,6 +37,7 @@ class Device:
     prekeys: dict[bytes, bytes] = field(default_factory=dict)
     waiting: list[Node] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
+    logins: int = 0
     line: Line | None = None
 
     def jid(self, mode: str = PHONE) -> Jid:

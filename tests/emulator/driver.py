@@ -62,7 +62,7 @@ class Sessions:
             def happened(_: NewClient, event: Protobuf) -> None:
                 alive.set()
                 told = MessageToDict(event, preserving_proto_field_name=True)
-                raw = base64.b64encode(event.SerializeToString()).decode()
+                raw = base64.b64encode(event.SerializePartialToString()).decode()
                 self.tell(event=kind.__name__, session=session, told=told, raw=raw)
 
         def live() -> None:
@@ -129,7 +129,7 @@ def _given(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """A result as JSON; of protobuf both the fields and the bytes."""
     if isinstance(value, Protobuf):
-        raw = base64.b64encode(value.SerializeToString()).decode()
+        raw = base64.b64encode(value.SerializePartialToString()).decode()
         return {"told": MessageToDict(value, preserving_proto_field_name=True), "raw": raw}
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from tests.emulator.accounts import Account, Accounts, Device, hash_of
 from tests.emulator.certificates import NoiseIdentity, server_side
+from tests.emulator.channels import Channels
 from tests.emulator.groups import Gathering, Groups
 from tests.emulator.lines import Line
 from tests.emulator.linking import Linking
@@ -51,6 +52,7 @@ class Emulator:
         self.linking = Linking(self)
         self.messages = Messages(self)
         self.presence = Presence(self)
+        self.channels = Channels(self)
         self.pictures: dict[str, str] = {}
         self.states: dict[tuple[str, str], list[bytes]] = {}
         self.unknown: list[str] = []

@@ -113,6 +113,7 @@ class Line:
         if device.line is not None:
             await device.line.end(Node("stream:error", {}, [Node("conflict", {"type": "replaced"})]))
         self.device, device.line = device, self
+        device.logins += 1
         now = int(time.time())
         success = {"t": now, "lid": device.jid(nodes.HIDDEN), "creation": now, "props": 1, "location": "lla", "status": "ok"}
         await self.send(Node("success", {**success, "group": 1}))

@@ -101,13 +101,6 @@ def _look(emulator: Emulator, device: Device, request: Node) -> Node:
     return Node("picture", {"id": identity, "type": kind, "url": f"https://{PICTURES}{path}", "direct_path": path})
 
 
-async def about(emulator: Emulator, device: Device, request: Node) -> list[Node]:
-    """Say something about oneself."""
-    device.account.about = request.need("status").bytes.decode()
-    await emulator.people_changed_about(device.account)
-    return []
-
-
 async def blocklist(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """Whom the account blocks; a changed list goes to its other devices too."""
     account = device.account
@@ -145,7 +138,7 @@ async def privacy(emulator: Emulator, device: Device, request: Node) -> list[Nod
     return [Node("privacy", {}, shown)]
 
 
-async def status_privacy(emulator: Emulator, device: Device, request: Node) -> list[Node]:
+async def audience(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """To whom status updates go: to all contacts."""
     return [Node("privacy", {}, [Node("list", {"type": "contacts", "default": "true"})])]
 
