@@ -1,6 +1,6 @@
 """The program of a test process: the unmodified client library, moved by lines of JSON on its two pipes.
 
-Started by `library.py`: `driver.py <pipe in> <pipe out> <proxy> <root key in hex, or "none">`. Requests are
+Started by `library.py`: `driver.py <pipe in> <pipe out> <proxy>`. Requests are
 `{"id", "do": "open" | "call" | "stop", "session", …}`; answers `{"id", "result"}` or `{"id", "error"}`; what happens by
 itself `{"event", "session", "told"}`. The library prints to standard output and may abort the process: both are the
 reason for this file.
@@ -25,7 +25,6 @@ from neonize.client import NewClient
 from neonize.proto.Neonize_pb2 import JID, MessageInfo
 from neonize.proto.Neonize_pb2 import Message as Arrived
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
-from rootkey import trust  # beside this file: the process need not know the tests
 
 _EVENTS = [kind for kind in happenings.EVENT_TO_INT if kind.__name__ not in ("Device", "QR")]
 _START = 30.0
@@ -140,10 +139,8 @@ def _plain(value: Any) -> Any:
 
 def main() -> None:
     """Obey until the pipe ends."""
-    pipe_in, pipe_out, proxy, root = sys.argv[1:]
+    pipe_in, pipe_out, proxy = sys.argv[1:]
     logging.getLogger("neonize").setLevel(os.environ.get("DRIVER_LOG", "WARNING"))
-    if root != "none":
-        trust(bytes.fromhex(root))
     with os.fdopen(int(pipe_in)) as requests, os.fdopen(int(pipe_out), "w") as out:
         sessions = Sessions(out, proxy)
         sessions.tell(event="ready", session="", told="")

@@ -32,6 +32,7 @@ from wagate.model.groups import Role
 
 log = logging.getLogger(__name__)
 
+TRUSTING = Path(__file__).parent / "trusting"
 DEAD_PROXY = "http://127.0.0.1:1"
 
 
@@ -99,15 +100,13 @@ class Emulator:
         """The proxy that the client must be given."""
         return f"http://127.0.0.1:{self.proxy.port}"
 
-    @property
-    def root_key(self) -> bytes:
-        """The Noise root to put in the place of WhatsApp's, in the memory of a test process."""
-        return self.noise.root.public
-
-    def environment(self) -> dict[str, str]:
-        """For the client's process, before it starts: our authority alone, and a dead end for what ignores the proxy."""
+    def environment(self, *, trusts: bool = True) -> dict[str, str]:
+        """For a client's process, before it starts: our TLS authority alone, a dead end beside the proxy, and, where it
+        `trusts`, the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of WhatsApp's."""
         dead = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), DEAD_PROXY)
-        return {"SSL_CERT_FILE": str(self.folder / "ca.pem"), "SSL_CERT_DIR": str(self.folder), **dead, "NO_PROXY": ""}
+        tls = {"SSL_CERT_FILE": str(self.folder / "ca.pem"), "SSL_CERT_DIR": str(self.folder)}
+        trust = {"PYTHONPATH": str(TRUSTING), "EMULATOR_ROOT": self.noise.root.public.hex()} if trusts else {}
+        return {**tls, **dead, "NO_PROXY": "", **trust}
 
     # People and groups, as tests see them.
 
@@ -218,5 +217,3 @@ class Emulator:
             self.lines.discard(line)
             self.linking.forget(line)
         return socket
-
-

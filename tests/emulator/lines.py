@@ -115,9 +115,18 @@ class Line:
         self.device, device.line = device, self
         device.logins += 1
         now = int(time.time())
-        success = {"t": now, "lid": device.jid(nodes.HIDDEN), "creation": now, "props": 1, "location": "lla", "status": "ok"}
+        success = {
+            "t": now,
+            "lid": device.jid(nodes.HIDDEN),
+            "creation": now,
+            "props": 1,
+            "location": "lla",
+            "status": "ok",
+        }
         await self.send(Node("success", {**success, "group": 1}))
-        kinds = {kind: sum(node.tag == kind for node in device.waiting) for kind in ("message", "receipt", "notification")}
+        kinds = {
+            kind: sum(node.tag == kind for node in device.waiting) for kind in ("message", "receipt", "notification")
+        }
         preview = {"count": len(device.waiting), **kinds, "appdata": 0}
         await self.send(Node("ib", {"from": SERVER}, [Node("offline_preview", preview)]))
         for node in list(device.waiting):

@@ -84,14 +84,16 @@ class Messages:
             return [], REACH_OUT
         return [account] if account is own else [account, own], 0
 
-    def _is_stale(
-        self, sender: Device, recipients: list[Account], node: Node, shares: dict[Jid, list[Node]]
-    ) -> bool:
+    def _is_stale(self, sender: Device, recipients: list[Account], node: Node, shares: dict[Jid, list[Node]]) -> bool:
         """Whether the sender does not know every device that the message must reach."""
         expected = [device for account in recipients for device in account.devices.values() if device is not sender]
         if "phash" in node.attrs and node.attrs["to"].server == GROUP:
             modes = (HIDDEN, PHONE)
-            known = [hash_of([device.jid(mode) for device in [*expected, *extra]]) for mode in modes for extra in ([], [sender])]
+            known = [
+                hash_of([device.jid(mode) for device in [*expected, *extra]])
+                for mode in modes
+                for extra in ([], [sender])
+            ]
             return node.attrs["phash"] not in known
         reached = {self._emulator.accounts.device(jid) for jid in shares}
         return bool(shares) and not set(expected) <= reached

@@ -116,7 +116,10 @@ async def blocklist(emulator: Emulator, device: Device, request: Node) -> list[N
         change = Node("item", {"jid": item.attrs["jid"], "action": item.attrs["action"]})
         attrs = {"dhash": _digest(account), "prev_dhash": before, "action": "modify"}
         await emulator.notify(
-            account, {"type": "account_sync", "from": account.jid()}, [Node("blocklist", attrs, [change])], but=(device,)
+            account,
+            {"type": "account_sync", "from": account.jid()},
+            [Node("blocklist", attrs, [change])],
+            but=(device,),
         )
     people = [emulator.accounts.get(number) for number in account.blocked]
     items = [Node("item", {"jid": each.jid(HIDDEN), "pn_jid": each.jid()}) for each in people]
@@ -146,5 +149,3 @@ async def audience(emulator: Emulator, device: Device, request: Node) -> list[No
 async def own_server(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """Requests that need nothing but an answer."""
     return []
-
-

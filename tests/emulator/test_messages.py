@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.emulator.conftest import ANNA, BEN, CLEO, Town
-from tests.emulator.library import Library, LibraryError, enum, jid, message, raw, text_of, why_not
+from tests.emulator.library import LibraryError, enum, jid, message, raw, text_of, why_not
 from tests.emulator.media import HOST
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import Message
@@ -71,7 +71,9 @@ async def test_a_second_device_of_an_account_gets_copies_of_both_sides(town: Tow
 
 async def test_a_phone_without_a_session_reports_delivery_as_its_number_says(town: Town) -> None:
     sent = await town.anna.call("send_message", jid(UNLINKED), "hello?")
-    await town.anna.wait("Receipt", lambda told: sent["told"]["ID"] in told["MessageIDs"] and "READ" in str(told).upper())
+    await town.anna.wait(
+        "Receipt", lambda told: sent["told"]["ID"] in told["MessageIDs"] and "READ" in str(told).upper()
+    )
     silent = await town.anna.call("send_message", jid(SILENT), "hello?")
     await town.anna.wait("Receipt", lambda told: silent["told"]["ID"] in told["MessageIDs"])
     off = await town.anna.call("send_message", jid(OFF), "hello?")
@@ -117,7 +119,10 @@ async def test_presence_and_typing_reach_those_who_watch(town: Town) -> None:
     await town.anna.wait("Presence", lambda told: not told.get("Unavailable", False))
     await town.ben.call("send_presence", enum("Presence", "UNAVAILABLE"))
     await town.anna.wait("Presence", lambda told: told.get("Unavailable", False))
-    state, media = enum("ChatPresence", "CHAT_PRESENCE_COMPOSING"), enum("ChatPresenceMedia", "CHAT_PRESENCE_MEDIA_TEXT")
+    state, media = (
+        enum("ChatPresence", "CHAT_PRESENCE_COMPOSING"),
+        enum("ChatPresenceMedia", "CHAT_PRESENCE_MEDIA_TEXT"),
+    )
     await town.ben.call("send_chat_presence", jid(ANNA), state, media)
     await town.anna.wait("ChatPresence")
 
