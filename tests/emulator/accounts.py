@@ -1,7 +1,7 @@
 """Accounts and their devices: a phone (device 0), and the companions linked to it.
 
-Numbers are sandbox numbers (`999` and 7 to 12 digits), people behave as the sandbox network says (the fourth digit), and
-LIDs are the sandbox's. What only this protocol knows stands here: keys, device lists, and what waits for whom.
+Numbers are sandbox numbers (`999` and 7 to 12 digits), people behave as the sandbox network says (the fourth digit),
+and LIDs are the sandbox's. What only this protocol knows stands here: keys, device lists, and what waits for whom.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Device:
     prekeys: dict[bytes, bytes] = field(default_factory=dict)
     waiting: list[Node] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
+    logins: int = 0
     line: Line | None = None
 
     def jid(self, mode: str = PHONE) -> Jid:
@@ -61,7 +62,7 @@ class Device:
 
 @dataclass(eq=False)
 class Account:
-    """A person with a phone. `known`: whom they have talked with; `blocked`: numbers; `timelocked`: 463 to strangers."""
+    """A person with a phone. `known`: whom they talked with; `blocked`: numbers; `timelocked`: 463 to strangers."""
 
     number: str
     identity: KeyPair

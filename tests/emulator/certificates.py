@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.emulator.keys import KeyPair
 from tests.emulator.schemas import CertChain
 
-NAMES = ("web.whatsapp.com", "*.whatsapp.net", "*.whatsapp.com")
+NAMES = ("web.whatsapp.com", "*.whatsapp.net", "*.cdn.whatsapp.net", "*.whatsapp.com")
 _DAY = 86400
 
 
@@ -57,9 +57,7 @@ def server_side(folder: Path) -> ssl.SSLContext:
     pem = folder / "server.pem"
     pem.touch(mode=0o600)
     pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + signed.public_bytes(serialization.Encoding.PEM)
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,6 +1,6 @@
 """The program of a test process: the unmodified client library, moved by lines of JSON on its two pipes.
 
-Started by `library.py`: `driver.py <pipe in> <pipe out> <proxy> <root key in hex, or "none">`. Requests are
+Started by `library.py`: `driver.py <pipe in> <pipe out> <proxy>`. Requests are
 `{"id", "do": "open" | "call" | "stop", "session", …}`; answers `{"id", "result"}` or `{"id", "error"}`; what happens by
 itself `{"event", "session", "told"}`. The library prints to standard output and may abort the process: both are the
 reason for this file.
@@ -25,10 +25,9 @@ from neonize.client import NewClient
 from neonize.proto.Neonize_pb2 import JID, MessageInfo
 from neonize.proto.Neonize_pb2 import Message as Arrived
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
-from rootkey import trust  # beside this file: the process need not know the tests
 
 _EVENTS = [kind for kind in happenings.EVENT_TO_INT if kind.__name__ not in ("Device", "QR")]
-_START = 15.0
+_START = 30.0
 
 
 class Sessions:
@@ -62,7 +61,7 @@ class Sessions:
             def happened(_: NewClient, event: Protobuf) -> None:
                 alive.set()
                 told = MessageToDict(event, preserving_proto_field_name=True)
-                raw = base64.b64encode(event.SerializeToString()).decode()
+                raw = base64.b64encode(event.SerializePartialToString()).decode()
                 self.tell(event=kind.__name__, session=session, told=told, raw=raw)
 
         def live() -> None:
@@ -120,6 +119,8 @@ def _given(value: Any) -> Any:
     if form == "enum":
         return getattr(getattr(enums, content[0]), content[1])
     raw = base64.b64decode(content)
+    if form == "content":
+        return Arrived.FromString(raw).Message
     kinds = {"message": Message, "arrived": Arrived, "info": MessageInfo}
     return raw if form == "bytes" else kinds[form].FromString(raw)
 
@@ -127,7 +128,7 @@ def _given(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """A result as JSON; of protobuf both the fields and the bytes."""
     if isinstance(value, Protobuf):
-        raw = base64.b64encode(value.SerializeToString()).decode()
+        raw = base64.b64encode(value.SerializePartialToString()).decode()
         return {"told": MessageToDict(value, preserving_proto_field_name=True), "raw": raw}
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
@@ -138,10 +139,8 @@ def _plain(value: Any) -> Any:
 
 def main() -> None:
     """Obey until the pipe ends."""
-    pipe_in, pipe_out, proxy, root = sys.argv[1:]
+    pipe_in, pipe_out, proxy = sys.argv[1:]
     logging.getLogger("neonize").setLevel(os.environ.get("DRIVER_LOG", "WARNING"))
-    if root != "none":
-        trust(bytes.fromhex(root))
     with os.fdopen(int(pipe_in)) as requests, os.fdopen(int(pipe_out), "w") as out:
         sessions = Sessions(out, proxy)
         sessions.tell(event="ready", session="", told="")

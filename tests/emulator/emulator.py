@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Container, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from tests.emulator.accounts import Account, Accounts, Device, hash_of
 from tests.emulator.certificates import NoiseIdentity, server_side
+from tests.emulator.channels import Channels
 from tests.emulator.groups import Gathering, Groups
 from tests.emulator.lines import Line
 from tests.emulator.linking import Linking
@@ -31,6 +32,7 @@ from wagate.model.groups import Role
 
 log = logging.getLogger(__name__)
 
+TRUSTING = Path(__file__).parent / "trusting"
 DEAD_PROXY = "http://127.0.0.1:1"
 
 
@@ -51,6 +53,7 @@ class Emulator:
         self.linking = Linking(self)
         self.messages = Messages(self)
         self.presence = Presence(self)
+        self.channels = Channels(self)
         self.pictures: dict[str, str] = {}
         self.states: dict[tuple[str, str], list[bytes]] = {}
         self.unknown: list[str] = []
@@ -97,15 +100,13 @@ class Emulator:
         """The proxy that the client must be given."""
         return f"http://127.0.0.1:{self.proxy.port}"
 
-    @property
-    def root_key(self) -> bytes:
-        """The Noise root to put in the place of WhatsApp's, in the memory of a test process."""
-        return self.noise.root.public
-
-    def environment(self) -> dict[str, str]:
-        """For the client's process, before it starts: our authority alone, and a dead end for what ignores the proxy."""
+    def environment(self, *, trusts: bool = True) -> dict[str, str]:
+        """For a client's process, before it starts: our TLS authority alone, a dead end beside the proxy, and, where it
+        `trusts`, the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of WhatsApp's."""
         dead = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), DEAD_PROXY)
-        return {"SSL_CERT_FILE": str(self.folder / "ca.pem"), "SSL_CERT_DIR": str(self.folder), **dead, "NO_PROXY": ""}
+        tls = {"SSL_CERT_FILE": str(self.folder / "ca.pem"), "SSL_CERT_DIR": str(self.folder)}
+        trust = {"PYTHONPATH": str(TRUSTING), "EMULATOR_ROOT": self.noise.root.public.hex()} if trusts else {}
+        return {**tls, **dead, "NO_PROXY": "", **trust}
 
     # People and groups, as tests see them.
 
@@ -147,36 +148,38 @@ class Emulator:
             await self.presence.changed(line.device.account)
 
     async def notify(
-        self, account: Account, attrs: dict[str, Any], content: list[Node], *, but: Device | None = None
+        self, account: Account, attrs: dict[str, Any], content: list[Node], *, but: Container[Device] = ()
     ) -> None:
         """A notification to every linked device of an account."""
         for device in list(account.devices.values()):
-            if device.noise and device is not but:
+            if device.noise and device not in but:
                 head = {"id": f"{int(time.time())}-{next(self._numbers)}", "t": int(time.time())}
                 await device.deliver(Node("notification", {**head, **attrs}, content))
 
     async def tell_devices(self, account: Account, change: str, device: Device) -> None:
-        """A device was added to or removed from an account: whoever may have its list learns of it."""
-        places = account.devices.values()
-        key = {"key-index": device.place or None}
-        changed = Node(
-            change,
-            {
-                "device_hash": hash_of([each.jid() for each in places]),
-                "device_lid_hash": hash_of([each.jid(HIDDEN) for each in places]),
-            },
-            [
-                Node("device", {"jid": device.jid(), "lid": device.jid(HIDDEN), **key}),
-                Node("key-index-list", {"ts": int(time.time())}, account.key_index()),
-            ],
-        )
-        attrs = {"type": "devices", "from": account.jid(), "lid": account.jid(HIDDEN)}
+        """A device was added to or removed from an account: whoever may have its list learns of it.
+
+        Told once by number and once by LID: a client drops only the list that it keeps under the very address.
+        """
         for other in self.accounts:
             if other is not account:
-                await self.notify(other, attrs, [changed])
+                for mode in (PHONE, HIDDEN):
+                    attrs = {"type": "devices", "from": account.jid(mode)}
+                    await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
+        places = account.devices.values()
         listed = [Node("device", {"jid": each.jid(), "key-index": each.place or None}) for each in places]
         own = Node("devices", {"dhash": hash_of([each.jid() for each in places])}, listed)
-        await self.notify(account, {"type": "account_sync", "from": account.jid()}, [own], but=device)
+        await self.notify(account, {"type": "account_sync", "from": account.jid()}, [own], but=(device,))
+        attrs = {"type": "devices", "from": account.jid(HIDDEN)}
+        await self.notify(account, attrs, [self._devices_changed(account, change, device, HIDDEN)], but=(device,))
+
+    def _devices_changed(self, account: Account, change: str, device: Device, mode: str) -> Node:
+        digest = hash_of([each.jid(mode) for each in account.devices.values()])
+        content = [
+            Node("device", {"jid": device.jid(mode), "key-index": device.place or None}),
+            Node("key-index-list", {"ts": int(time.time())}, account.key_index()),
+        ]
+        return Node(change, {"device_hash": digest}, content)
 
     async def people_changed_picture(self, account: Account) -> None:
         """Somebody has a new picture: everybody who talked with them learns of it."""
@@ -214,5 +217,3 @@ class Emulator:
             self.lines.discard(line)
             self.linking.forget(line)
         return socket
-
-

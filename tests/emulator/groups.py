@@ -135,7 +135,11 @@ class Groups:
             await self._emulator.notify(self._emulator.accounts.get(number), attrs, [change if picture else gone])
 
     def _attrs(self, group: Gathering, actor: str | None) -> dict[str, Any]:
-        attrs: dict[str, Any] = {"type": "w:gp2", "from": group.jid, "addressing_mode": "lid" if group.mode == HIDDEN else "pn"}
+        attrs: dict[str, Any] = {
+            "type": "w:gp2",
+            "from": group.jid,
+            "addressing_mode": "lid" if group.mode == HIDDEN else "pn",
+        }
         if actor is not None:
             account = self._emulator.accounts.get(actor)
             attrs |= {"participant": account.jid(group.mode), "notify": account.name}
@@ -176,7 +180,10 @@ class Groups:
             return [Node("invite", {"code": code_of(answer.invite)})]
         if asked.tag == "membership_approval_requests":
             pending = await self.change(group, own.number, rules.list_pending, None)
-            asking = [Node("membership_approval_request", {"jid": parse(each.jid), "request_time": each.requested_at // 1000}) for each in pending]
+            asking = [
+                Node("membership_approval_request", {"jid": parse(each.jid), "request_time": each.requested_at // 1000})
+                for each in pending
+            ]
             return [Node("membership_approval_requests", {}, asking)]
         return await self._settings(group, own, asked)
 

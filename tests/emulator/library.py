@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 from tests.emulator.emulator import Emulator
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 
 
 def why_not() -> str:
@@ -103,9 +104,9 @@ class Library:
         out_read, out_write = os.pipe()
         in_read, self._pipe = os.pipe()
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("NEONIZE", "COVERAGE"))}
-        environment |= {**self.emulator.environment(), "HOME": str(self.emulator.folder)}
-        root = self.emulator.root_key.hex() if self.trusts else "none"
-        arguments = [str(in_read), str(out_write), self.emulator.proxy_url, root]
+        environment.pop("PYTHONPATH", None)
+        environment |= {**self.emulator.environment(trusts=self.trusts), "HOME": str(self.emulator.folder)}
+        arguments = [str(in_read), str(out_write), self.emulator.proxy_url]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, str(Path(__file__).parent / "driver.py"), *arguments),
@@ -167,10 +168,8 @@ class Library:
     async def until(self, there: Callable[[], bool], why: str) -> None:
         """Wait until something is so, looking at every piece of news."""
         async with self._news:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait_for(lambda: there() or self._reading.done()), PATIENCE)
-            except TimeoutError:
-                pass
         if not there():
             raise AssertionError(f"{why}\n{self.tail()}")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EDGE = b"ED\0\1"
+GRACE = 0.5
 
 
 class Line:
@@ -54,8 +55,9 @@ class Line:
                     if not self.deaf:
                         await self.emulator.hear(self, node)
         finally:
-            if self.device is not None and self.device.line is self:
-                self.device.line = None
+            if self.device is not None:
+                if self.device.line is self:
+                    self.device.line = None
                 await self.emulator.left(self)
 
     async def send(self, node: Node) -> None:
@@ -76,9 +78,16 @@ class Line:
         await self.send(Node("iq", attrs, content))
 
     async def end(self, last: Node | None = None) -> None:
-        """Close in good order, with a last word."""
+        """Close in good order. After a last word the client gets a moment to hear it: it throws away what it has not
+        yet looked at when the connection closes."""
+        if self.device is not None and self.device.line is self:
+            self.device.line = None
         if last is not None:
             await self.send(last)
+        self.emulator.spawn(self._close(GRACE if last is not None else 0))
+
+    async def _close(self, after: float) -> None:
+        await asyncio.sleep(after)
         await self._socket.close()
 
     def drop(self) -> None:
@@ -104,10 +113,20 @@ class Line:
         if device.line is not None:
             await device.line.end(Node("stream:error", {}, [Node("conflict", {"type": "replaced"})]))
         self.device, device.line = device, self
+        device.logins += 1
         now = int(time.time())
-        success = {"t": now, "lid": device.jid(nodes.HIDDEN), "creation": now, "props": 1, "location": "lla", "status": "ok"}
+        success = {
+            "t": now,
+            "lid": device.jid(nodes.HIDDEN),
+            "creation": now,
+            "props": 1,
+            "location": "lla",
+            "status": "ok",
+        }
         await self.send(Node("success", {**success, "group": 1}))
-        kinds = {kind: sum(node.tag == kind for node in device.waiting) for kind in ("message", "receipt", "notification")}
+        kinds = {
+            kind: sum(node.tag == kind for node in device.waiting) for kind in ("message", "receipt", "notification")
+        }
         preview = {"count": len(device.waiting), **kinds, "appdata": 0}
         await self.send(Node("ib", {"from": SERVER}, [Node("offline_preview", preview)]))
         for node in list(device.waiting):

@@ -84,7 +84,7 @@ class Linking:
         return [Node("link_code_companion_reg", {"stage": "companion_hello"}, [Node("link_code_pairing_ref", {}, ref)])]
 
     async def type_in(self, account: Account, code: str) -> None:
-        """Somebody types the code into the phone. A wrong one shows only on the companion, which cannot read the answer.
+        """Somebody types the code into the phone. A wrong one shows on the companion, which cannot read the answer.
 
         Raises:
             Refusal: 404, no companion asked for a code for this phone.
@@ -137,9 +137,7 @@ class Linking:
         container = ADVSignedDeviceIdentityHMAC(
             details=signed, HMAC=hmac.new(secret, signed, hashlib.sha256).digest()
         ).SerializeToString()
-        device = Device(
-            account=account, place=place, noise=line.static, identity=data.eIdent, registration=data.eRegid
-        )
+        device = Device(account=account, place=place, noise=line.static, identity=data.eIdent, registration=data.eRegid)
         self._joining[line] = device
         content = [
             Node("device-identity", {}, container),

@@ -19,6 +19,8 @@ from tests.emulator.schemas import HistorySync, HistorySyncNotification
 
 HOST = "media-emu1-1.cdn.whatsapp.net"
 PICTURES = "pps.whatsapp.net"
+# Clients append `&hash=…` to a path: it must have begun its query already.
+_QUERY = "?ccb=11-4"
 
 
 class Media:
@@ -41,7 +43,7 @@ class Media:
         """Store bytes as they are; their path."""
         token = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
         self.files[token] = data
-        return f"/v/{token}"
+        return f"/v/{token}{_QUERY}"
 
     def connection(self) -> list[Node]:
         """Where clients shall go with files."""
@@ -79,7 +81,7 @@ class Media:
         data = await request.read()
         token = request.match_info["token"]
         self.files[token] = data
-        path = f"/v/{token}"
+        path = f"/v/{token}{_QUERY}"
         return web.json_response({"url": f"https://mmg.whatsapp.net{path}", "direct_path": path, "handle": "handle"})
 
     async def _fetch(self, request: web.Request) -> web.Response:

@@ -31,6 +31,11 @@ class Messages:
         """A device sends a message: judge it, acknowledge it, carry it."""
         self.seen.append((sender, node))
         to: Jid = node.attrs["to"]
+        if to.server == CHANNEL:
+            said = await self._emulator.channels.hear(sender, node)
+            ack = {"class": "message", "id": node.attrs["id"], "from": to, "t": int(time.time()), **said}
+            await self._acknowledge(sender, Node("ack", ack))
+            return
         shares = _shares(node)
         recipients, error = self._recipients(sender, to)
         ack = {"class": "message", "id": node.attrs["id"], "from": to, "t": int(time.time())}
@@ -70,7 +75,7 @@ class Messages:
             if not may_speak(group.truth, own.number):
                 return [], 403 if own.number not in group.truth.members else 401
             return [accounts.get(number) for number in group.truth.members], 0
-        if to.server in (BROADCAST, CHANNEL):
+        if to.server == BROADCAST:
             return [own], 0
         account = accounts.of(to)
         if account is None:
@@ -79,14 +84,16 @@ class Messages:
             return [], REACH_OUT
         return [account] if account is own else [account, own], 0
 
-    def _is_stale(
-        self, sender: Device, recipients: list[Account], node: Node, shares: dict[Jid, list[Node]]
-    ) -> bool:
+    def _is_stale(self, sender: Device, recipients: list[Account], node: Node, shares: dict[Jid, list[Node]]) -> bool:
         """Whether the sender does not know every device that the message must reach."""
         expected = [device for account in recipients for device in account.devices.values() if device is not sender]
         if "phash" in node.attrs and node.attrs["to"].server == GROUP:
             modes = (HIDDEN, PHONE)
-            known = [hash_of([device.jid(mode) for device in [*expected, *extra]]) for mode in modes for extra in ([], [sender])]
+            known = [
+                hash_of([device.jid(mode) for device in [*expected, *extra]])
+                for mode in modes
+                for extra in ([], [sender])
+            ]
             return node.attrs["phash"] not in known
         reached = {self._emulator.accounts.device(jid) for jid in shares}
         return bool(shares) and not set(expected) <= reached
@@ -145,12 +152,15 @@ class Messages:
         """A device tells what became of messages: to their sender, and where a device lacks keys, to that device."""
         attrs, to = node.attrs, node.attrs["to"]
         kind = attrs.get("type")
-        for wire_id in [attrs["id"], *(item.attrs["id"] for listed in node.all("list") for item in listed.all("item"))]:
+        listed = [item.attrs.get("id") for each in node.all("list") for item in each.all("item")]
+        for wire_id in [attrs["id"], *filter(None, listed)]:
             if kind in (None, "inactive", "sender", "hist_sync", "peer_msg", "retry"):
                 reader.settle("message", wire_id)
         ack = {"class": "receipt", "id": attrs["id"], "from": to, "participant": attrs.get("participant"), "type": kind}
         await reader.deliver(Node("ack", ack), keep=False)
-        if kind in ("sender", "hist_sync", "peer_msg", "server-error"):
+        if to.server == CHANNEL:
+            self._emulator.channels.view(reader, node)
+        if kind in ("sender", "hist_sync", "peer_msg", "server-error") or to.server == CHANNEL:
             return
         told = {"id": attrs["id"], "type": kind, "t": int(time.time())}
         if to.server in (GROUP, BROADCAST):

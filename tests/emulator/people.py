@@ -101,13 +101,6 @@ def _look(emulator: Emulator, device: Device, request: Node) -> Node:
     return Node("picture", {"id": identity, "type": kind, "url": f"https://{PICTURES}{path}", "direct_path": path})
 
 
-async def about(emulator: Emulator, device: Device, request: Node) -> list[Node]:
-    """Say something about oneself."""
-    device.account.about = request.need("status").bytes.decode()
-    await emulator.people_changed_about(device.account)
-    return []
-
-
 async def blocklist(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """Whom the account blocks; a changed list goes to its other devices too."""
     account = device.account
@@ -123,7 +116,10 @@ async def blocklist(emulator: Emulator, device: Device, request: Node) -> list[N
         change = Node("item", {"jid": item.attrs["jid"], "action": item.attrs["action"]})
         attrs = {"dhash": _digest(account), "prev_dhash": before, "action": "modify"}
         await emulator.notify(
-            account, {"type": "account_sync", "from": account.jid()}, [Node("blocklist", attrs, [change])], but=device
+            account,
+            {"type": "account_sync", "from": account.jid()},
+            [Node("blocklist", attrs, [change])],
+            but=(device,),
         )
     people = [emulator.accounts.get(number) for number in account.blocked]
     items = [Node("item", {"jid": each.jid(HIDDEN), "pn_jid": each.jid()}) for each in people]
@@ -145,7 +141,7 @@ async def privacy(emulator: Emulator, device: Device, request: Node) -> list[Nod
     return [Node("privacy", {}, shown)]
 
 
-async def status_privacy(emulator: Emulator, device: Device, request: Node) -> list[Node]:
+async def audience(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """To whom status updates go: to all contacts."""
     return [Node("privacy", {}, [Node("list", {"type": "contacts", "default": "true"})])]
 
@@ -153,5 +149,3 @@ async def status_privacy(emulator: Emulator, device: Device, request: Node) -> l
 async def own_server(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """Requests that need nothing but an answer."""
     return []
-
-

@@ -140,5 +140,3 @@ async def remove(emulator: Emulator, device: Device) -> None:
         conflict = Node("conflict", {"type": "device_removed"})
         await device.line.end(Node("stream:error", {"code": "401"}, [conflict]))
     await emulator.tell_devices(account, "remove", device)
-
-

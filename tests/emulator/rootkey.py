@@ -19,9 +19,7 @@ def trust(root: bytes, library: str = "neonize-linux") -> None:
         RuntimeError: the key is not there exactly once, or where it is cannot be written.
     """
     found = [
-        place
-        for begin, end in _writable(library)
-        for place in _places(ctypes.string_at(begin, end - begin), begin)
+        place for begin, end in _writable(library) for place in _places(ctypes.string_at(begin, end - begin), begin)
     ]
     if len(found) != 1 or len(root) != len(WHATSAPP_ROOT):
         raise RuntimeError(f"the pinned key was found {len(found)} times in {library}")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tests.emulator import channels, people, prekeys, states
+from tests.emulator import graphql, people, prekeys, states
 from tests.emulator.accounts import Device
 from tests.emulator.lines import Line
 from tests.emulator.nodes import SERVER, Node
@@ -30,21 +30,25 @@ async def _groups(emulator: Emulator, device: Device, request: Node) -> list[Nod
     return await emulator.groups.answer(emulator, device, request)
 
 
+async def _channels(emulator: Emulator, device: Device, request: Node) -> list[Node]:
+    return await emulator.channels.answer(device, request)
+
+
 ANSWERS: dict[str, Answer] = {
     "blocklist": people.blocklist,
     "disappearing_mode": people.own_server,
+    "newsletter": _channels,
     "encrypt": prekeys.answer,
     "passive": people.own_server,
     "privacy": people.privacy,
-    "status": people.about,
+    "status": people.audience,
     "tos": people.own_server,
     "urn:xmpp:whatsapp:dirty": people.own_server,
     "urn:xmpp:whatsapp:push": people.own_server,
     "usync": people.usync,
     "w:g2": _groups,
     "w:m": _media,
-    "w:mex": channels.answer,
-    "newsletter": channels.deliver,
+    "w:mex": graphql.answer,
     "w:p": people.own_server,
     "w:profile:picture": people.picture,
     "w:sync:app:state": states.answer,
@@ -54,12 +58,23 @@ ANSWERS: dict[str, Answer] = {
 
 async def hear(emulator: Emulator, line: Line, node: Node) -> None:
     """Place one stanza. What cannot be placed is noted, and a request answered as not implemented."""
-    if node.tag == "iq":
-        await _request(emulator, line, node)
+    try:
+        if node.tag == "iq":
+            await _request(emulator, line, node)
+        else:
+            await _stanza(emulator, line, node)
+    except (ValueError, KeyError):
+        log.exception("%s said what nobody expected: %r", line, node)
+        emulator.unknown.append(f"{line}: {node!r}")
+
+
+async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
+    if node.tag == "ib":
         return
     device = line.device
     if device is None:
-        emulator.unknown.append(f"before login: {node!r}")
+        if node.tag != "ack":
+            emulator.unknown.append(f"before login: {node!r}")
     elif node.tag == "message":
         await emulator.messages.hear(device, node)
     elif node.tag == "receipt":
@@ -73,7 +88,7 @@ async def hear(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "call":
         ack = {"class": "call", "id": node.attrs["id"], "from": node.attrs["to"]}
         await line.send(Node("ack", ack))
-    elif node.tag != "ib":
+    else:
         emulator.unknown.append(f"{line}: {node!r}")
 
 

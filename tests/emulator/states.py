@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.emulator.accounts import Device
 from tests.emulator.nodes import Node
+from tests.emulator.schemas import SyncdPatch
 
 if TYPE_CHECKING:
     from tests.emulator.emulator import Emulator
@@ -26,9 +27,13 @@ async def _collection(emulator: Emulator, device: Device, asked: Node) -> Node:
         conflict = Node("error", {"code": 409, "text": "conflict"})
         return Node("collection", {"name": name, "type": "error", "version": len(patches)}, [conflict])
     if given is not None:
-        patches.append(given.bytes)
+        patch = SyncdPatch.FromString(given.bytes)
+        patch.version.version = len(patches) + 1
+        patches.append(patch.SerializeToString())
         changed = Node("collection", {"name": name, "version": len(patches)})
-        await emulator.notify(account, {"type": "server_sync", "from": account.jid()}, [changed], but=device)
+        await emulator.notify(
+            account, {"type": "server_sync", "from": account.jid()}, [changed], but=(device, account.phone)
+        )
         return Node("collection", {"name": name, "version": len(patches)})
     missing = [Node("patch", {}, patch) for patch in patches[known:]]
     content = [Node("patches", {}, missing)] if missing else None

@@ -1,24 +1,82 @@
-"""Linking, coming again, and text both ways: the unmodified library against the emulator."""
+"""Linking by QR and by code, coming again, leaving: the unmodified library against the emulator."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
 from tests.emulator.library import Library, LibraryError, jid, why_not
+from tests.emulator.refusals import Refusal
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+]
 
-ANNA, BEN = "99900000001", "99900000002"
+
+async def test_the_library_refuses_the_emulator_while_its_own_root_key_stands() -> None:
+    async with Emulator() as emulator, Library(emulator, trusts=False) as library:
+        session = await library.open("anna")
+        ended = await session.wait("ended")
+        assert "cert" in str(ended.told)
+        assert not any(told.kind == "qr" for told in session.told)
 
 
-async def test_two_sessions_link_by_qr_and_text_each_other() -> None:
-    async with Emulator() as emulator, Library(emulator) as library:
-        anna, ben = await library.link("anna", ANNA), await library.link("ben", BEN)
-        await anna.call("send_message", jid(BEN), "hello")
-        await ben.text("hello")
-        await ben.call("send_message", jid(ANNA), "hello yourself")
-        await anna.text("hello yourself")
-        await anna.wait("Receipt")
+async def test_two_sessions_link_by_qr_and_text_each_other_and_come_again_without_linking() -> None:
+    async with Emulator() as emulator:
+        async with Library(emulator) as library:
+            session = await library.open("anna")
+            with pytest.raises(Refusal, match="404"):
+                await emulator.person(ANNA).scan("unknown,AAAA,AAAA,AAAA")
+            await emulator.person(ANNA).scan(await session.qr())
+            await session.wait("Connected")
+            ben = await library.link("ben", BEN)
+            await session.call("send_message", jid(BEN), "hello")
+            await ben.text("hello")
+            await ben.call("send_message", jid(ANNA), "hello yourself")
+            await session.text("hello yourself")
+            await session.wait("Receipt")
+            await session.stop()
+            await ben.call("send_message", jid(ANNA), "are you there?")
+        async with Library(emulator) as library:
+            again = await library.open("anna")
+            await again.wait("Connected")
+            await again.text("are you there?")
+            assert not any(told.kind == "qr" for told in again.told)
+            await again.call("send_message", jid(BEN), "back again")
+        async with Library(emulator) as library:
+            await (await library.open("ben")).text("back again")
         assert emulator.unknown == []
         assert set(emulator.proxy.asked) == {"web.whatsapp.com:443"}
+        assert emulator.proxy.refused == []
+
+
+async def test_a_session_links_by_a_code_that_is_typed_into_the_phone() -> None:
+    async with Emulator() as emulator, Library(emulator) as library:
+        session = await library.open("anna")
+        await session.qr()
+        with pytest.raises(LibraryError):
+            await session.call("PairPhone", "99930000001", True)
+        code = await session.call("PairPhone", ANNA, True)
+        assert len(code) == 9
+        await emulator.person(ANNA).type_in(code)
+        await session.wait("Connected")
+        ben = await library.link("ben", BEN)
+        await ben.call("send_message", jid(ANNA), "linked by a code")
+        await session.text("linked by a code")
+        assert emulator.unknown == []
+
+
+async def test_a_session_that_is_unlinked_on_the_phone_or_logs_out_is_gone_on_both_sides() -> None:
+    async with Emulator() as emulator, Library(emulator) as library:
+        anna, ben = await library.link("anna", ANNA), await library.link("ben", BEN)
+        await emulator.person(ANNA).unlink()
+        await anna.wait("LoggedOut")
+        assert emulator.person(ANNA).devices == []
+        await ben.call("logout")
+        await ben.wait("LoggedOut")
+        assert emulator.person(BEN).devices == []
+        assert emulator.unknown == []
