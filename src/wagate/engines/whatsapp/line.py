@@ -21,11 +21,10 @@ from msgspec import UNSET
 from wagate.engines import base
 from wagate.engines.whatsapp import ends, inbound, refusals, wire
 from wagate.engines.whatsapp.addresses import person_of, text_of
-from wagate.engines.whatsapp.echoes import Echoes
+from wagate.engines.whatsapp.echoes import Echoes, change_of
 from wagate.engines.whatsapp.library import Heard, Library
 from wagate.engines.whatsapp.spool import Spool
 from wagate.model.contacts import Person
-from wagate.model.groups import GroupChanged, MembersChanged, Participant
 from wagate.model.sessions import Pairing
 
 log = structlog.get_logger(__name__)
@@ -71,6 +70,7 @@ class Line(Heard):
         self._told = self._taken = 0
         self.own_jid = ""
         self.me = Person()
+        self.hidden: set[str] = set()
         self._echoes = Echoes()
         self._own: frozenset[str] = frozenset()
         self._is_online = False
@@ -354,12 +354,8 @@ class Line(Heard):
 
     def _once(self, report: base.Report, *, ours: bool) -> bool:
         """False for the second telling of a change that this account made in a group."""
-        if not isinstance(report, GroupChanged | MembersChanged) or not self.is_own(report.sender or ""):
-            return True
-        told = msgspec.structs.replace(report, timestamp=0, sender=UNSET)
-        if isinstance(told, MembersChanged):
-            told = msgspec.structs.replace(told, people=[_named(each) for each in told.people], self_left=False)
-        return self._echoes.tell(_encode(told), ours=ours, now=self._loop.time())
+        change = change_of(report, self.is_own)
+        return change is None or self._echoes.tell(change, ours=ours, now=self._loop.time())
 
     async def _hold(self) -> None:
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -393,8 +389,3 @@ class Line(Heard):
             name = self._name
             if not await asyncio.to_thread(self.library.end, name):
                 log.warning("the library does not let a session go", session=self.account.session_id)
-
-
-def _named(member: Participant) -> Participant:
-    """A member by their address alone: the two sides know different things of the same person."""
-    return Participant(person=Person(jid=member.person.jid or member.person.lid), role="member")

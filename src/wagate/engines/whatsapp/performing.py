@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import group_actions, wire
-from wagate.engines.whatsapp.addresses import both_of, text_of, to_library
+from wagate.engines.whatsapp.addresses import as_written_in, both_known, person, text_of, to_library
 from wagate.engines.whatsapp.content import referred
 from wagate.engines.whatsapp.groups import seen
 from wagate.engines.whatsapp.line import Line
@@ -52,8 +53,12 @@ async def look(line: Line) -> base.Snapshot:
     """All groups and people that the account knows."""
     groups = await line.call("GetJoinedGroups", returns="GetJoinedGroupsReturnFunction")
     contacts = await line.call("GetAllContacts", returns="ContactsGetAllContactsReturnFunction")
-    people = [_known(each) for each in contacts.Contact if each.JID.Server in ("s.whatsapp.net", "lid")]
-    return base.Snapshot(groups=[seen(group) for group in groups.Group], people=[line.me, *people])
+    return await asyncio.to_thread(_snapshot, line, groups.Group, contacts.Contact)
+
+
+def _snapshot(line: Line, groups: Any, contacts: Any) -> base.Snapshot:
+    people = [_known(line, each) for each in contacts if each.JID.Server in ("s.whatsapp.net", "lid")]
+    return base.Snapshot(groups=[seen(line, group) for group in groups], people=[line.me, *people])
 
 
 async def read(line: Line, want: wire.Read) -> None:
@@ -62,12 +67,10 @@ async def read(line: Line, want: wire.Read) -> None:
     await _mark_read(line, action)
 
 
-def _known(each: Any) -> Person:
-    phone, lid = both_of(each.JID)
+def _known(line: Line, each: Any) -> Person:
     info = each.Info
-    return Person(
-        jid=phone,
-        lid=lid,
+    return msgspec.structs.replace(
+        person(line, each.JID),
         push_name=info.PushName or UNSET,
         full_name=info.FullName or UNSET,
         business_name=info.BusinessName or UNSET,
@@ -77,6 +80,8 @@ def _known(each: Any) -> Person:
 async def _mark_read(line: Line, action: actions.MarkRead) -> None:
     chat = _address(line, action.chat)
     sender = _address(line, action.sender or action.chat)
+    if action.sender:
+        sender = _address(line, await asyncio.to_thread(as_written_in, line, action.chat, action.sender))
     ids = " ".join(action.message_ids).encode()
     await line.call("MarkRead", ids, int(time.time()), chat, len(chat), sender, len(sender), b"read")
 
@@ -101,8 +106,8 @@ async def _check(line: Line, action: actions.CheckContact) -> ContactCheck:
     found = await line.call("IsOnWhatsApp", number, len(number), returns="IsOnWhatsAppReturnFunction")
     for each in found.IsOnWhatsAppResponse:
         if each.IsIn:
-            phone, lid = both_of(each.JID)
-            return ContactCheck(query=action.phone, is_on_whatsapp=True, jid=phone, lid=lid)
+            who = await asyncio.to_thread(both_known, line, each.JID)
+            return ContactCheck(query=action.phone, is_on_whatsapp=True, jid=who.jid, lid=who.lid)
     return ContactCheck(query=action.phone, is_on_whatsapp=False)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wagate.engines.whatsapp import content as contents
 from wagate.engines.whatsapp import wire
-from wagate.engines.whatsapp.addresses import to_library
+from wagate.engines.whatsapp.addresses import as_written_in, by_lid, parsed, to_library
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
 from wagate.errors import UnsupportedByEngine
@@ -53,7 +53,10 @@ async def _message(line: Line, content: Content, chat: str, files: dict[str, str
         uploaded = await upload(line, Path(file), kind)
     if isinstance(content, VoteContent):
         return await _vote(line, content, chat)
-    return contents.message_of(content, chat=chat, now=int(time.time() * 1000), uploaded=uploaded)
+    place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid)
+    now = int(time.time() * 1000)
+    # Addresses may have to be looked up in the session's store.
+    return await asyncio.to_thread(lambda: contents.message_of(content, place, now=now, uploaded=uploaded))
 
 
 async def upload(line: Line, file: Path, kind: int) -> Any:
@@ -66,10 +69,17 @@ async def upload(line: Line, file: Path, kind: int) -> Any:
 async def _vote(line: Line, vote: VoteContent, chat: str) -> Any:
     """A vote is encrypted for the poll that the library's store knows."""
     messages = line.library.messages
+    author = line.own_jid if vote.target.from_me else vote.target.sender or chat
+    if not chat.endswith("@g.us"):
+        # Of two, both go by LID as soon as the library knows it, and the key of a vote is made of both addresses.
+        poll_chat, author = [await asyncio.to_thread(by_lid, line, each) for each in (chat, author)]
+    else:
+        poll_chat, author = chat, await asyncio.to_thread(as_written_in, line, chat, author)
     source = messages.MessageSource(
-        Chat=_jid(line, chat),
-        Sender=_jid(line, line.own_jid if vote.target.from_me else vote.target.sender or chat),
+        Chat=parsed(messages, poll_chat),
+        Sender=parsed(messages, author),
         IsFromMe=vote.target.from_me,
+        **dict.fromkeys(("SenderAlt", "RecipientAlt", "BroadcastListOwner"), parsed(messages, "")),
         IsGroup=chat.endswith("@g.us"),
     )
     blank = dict.fromkeys(("Type", "Pushname", "Category", "MediaType", "Edit"), "")
@@ -88,7 +98,3 @@ async def _say(line: Line, message: Any, chat: str) -> Ack:
     to = to_library(line.library.messages, chat)
     answer = await line.call("SendMessage", to, len(to), encoded, len(encoded), returns="SendMessageReturnFunction")
     return Ack(wire_id=answer.SendResponse.ID, timestamp=millis(answer.SendResponse.Timestamp))
-
-
-def _jid(line: Line, address: str) -> Any:
-    return line.library.messages.JID.FromString(to_library(line.library.messages, address))
