@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulator.accounts import Account, Accounts, Device, hash_of
+from tests.emulator.calls import Calls
 from tests.emulator.certificates import NoiseIdentity, server_side
 from tests.emulator.channels import Channels
 from tests.emulator.groups import Gathering, Groups
@@ -54,6 +55,7 @@ class Emulator:
         self.messages = Messages(self)
         self.presence = Presence(self)
         self.channels = Channels(self)
+        self.calls = Calls(self)
         self.pictures: dict[str, str] = {}
         self.states: dict[tuple[str, str], list[bytes]] = {}
         self.unknown: list[str] = []
@@ -172,6 +174,13 @@ class Emulator:
         await self.notify(account, {"type": "account_sync", "from": account.jid()}, [own], but=(device,))
         attrs = {"type": "devices", "from": account.jid(HIDDEN)}
         await self.notify(account, attrs, [self._devices_changed(account, change, device, HIDDEN)], but=(device,))
+
+    async def tell_identity(self, account: Account) -> None:
+        """Somebody's phone has new keys: who has a session with the old ones must forget it."""
+        for other in self.accounts:
+            for mode in (PHONE, HIDDEN):
+                attrs = {"type": "encrypt", "from": account.jid(mode)}
+                await self.notify(other, attrs, [Node("identity")], but=(account.phone,))
 
     def _devices_changed(self, account: Account, change: str, device: Device, mode: str) -> Node:
         digest = hash_of([each.jid(mode) for each in account.devices.values()])

@@ -116,6 +116,10 @@ class Groups:
             for node in notices(self._emulator.accounts, group, report):
                 await self.tell(group, actor, node, told)
 
+    def approve_joins(self, group: Gathering, on: bool = True) -> None:
+        """Whether admins approve who comes in by the link; set on somebody's phone, as the library cannot."""
+        group.truth = replace(group.truth, approves=on)
+
     async def tell(self, group: Gathering, actor: str | None, notice: Node, people: list[str]) -> None:
         """Send a notice of the group to all devices of these people."""
         for number in people:

@@ -203,6 +203,17 @@ class Library:
             self._sessions[line["session"]].told.append(told)
 
 
+async def eventually(there: Callable[[], bool]) -> None:
+    """Wait until something is so on the emulator's side.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    async with asyncio.timeout(PATIENCE):
+        while not there():  # noqa: ASYNC110 - the emulator's state rings no bell
+            await asyncio.sleep(0.02)
+
+
 # Arguments in the forms that the driver understands.
 
 

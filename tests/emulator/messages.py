@@ -19,13 +19,18 @@ REACH_OUT = 463
 
 
 class Messages:
-    """The post office. `seen`: every message that came in, as (sender, node), for tests that ask what was sent."""
+    """The post office. `seen`: every message that came in, as (sender, node).
+
+    For tests: `ack_delay` seconds pass before an acknowledgement; the next `lose_acks` never come; the next `spoil`
+    copies of messages arrive unreadable.
+    """
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self.seen: list[tuple[Device, Node]] = []
         self.ack_delay = 0.0
         self.lose_acks = 0
+        self.spoil = 0
 
     async def hear(self, sender: Device, node: Node) -> None:
         """A device sends a message: judge it, acknowledge it, carry it."""
@@ -119,6 +124,9 @@ class Messages:
                 continue
             if device.place == 0 and not device.noise:
                 continue
+            if self.spoil:
+                self.spoil -= 1
+                share = [Node(each.tag, each.attrs, _spoilt(each.bytes)) for each in share]
             attrs = self._address(sender, device, node)
             await device.deliver(Node("message", attrs, [*share, *carried]))
 
@@ -171,6 +179,12 @@ class Messages:
         else:
             author, mode = to, to.server
             told |= {"from": reader.jid(mode) if mode in (PHONE, HIDDEN) else to, "recipient": attrs.get("recipient")}
+        if kind in ("read", "played", "read-self"):
+            # The reader's other devices clear the chat too.
+            own = {**told, "from": to, "recipient": None} if to.server == GROUP else {**told, "recipient": to.bare}
+            for device in reader.account.companions:
+                if device is not reader:
+                    await device.deliver(Node("receipt", own, node.content))
         account = self._emulator.accounts.of(author) if isinstance(author, Jid) else None
         if account is None:
             return
@@ -179,6 +193,12 @@ class Messages:
         for device in devices:
             if device is not None and device.noise and device is not reader:
                 await device.deliver(Node("receipt", told, node.content))
+
+
+def _spoilt(ciphertext: bytes) -> bytes:
+    """One bit is other than it was: in the middle, as the ends of a first message hold what nobody checks."""
+    middle = len(ciphertext) // 2
+    return ciphertext[:middle] + bytes([ciphertext[middle] ^ 1]) + ciphertext[middle + 1 :]
 
 
 def _shares(node: Node) -> dict[Jid, list[Node]]:

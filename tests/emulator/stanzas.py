@@ -86,8 +86,7 @@ async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "chatstate":
         await emulator.presence.typing(device, node)
     elif node.tag == "call":
-        ack = {"class": "call", "id": node.attrs["id"], "from": node.attrs["to"]}
-        await line.send(Node("ack", ack))
+        await emulator.calls.hear(device, node)
     else:
         emulator.unknown.append(f"{line}: {node!r}")
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.emulator.conftest import ANNA, BEN, CLEO, Town
 from tests.emulator.library import LibraryError, enum, jid, why_not
+from wagate.engines.sandbox import rules
 
 pytestmark = [
     pytest.mark.anyio,
@@ -117,3 +118,14 @@ async def test_the_groups_of_a_session_are_listed_with_all_members(town: Town) -
     assert set(people) == {ANNA, DORA}
     assert people[DORA]["IsSuperAdmin"]
     assert people[ANNA]["LID"]["User"] == town.emulator.person(ANNA).lid.partition("@")[0]
+
+
+async def test_who_comes_by_the_link_waits_where_admins_approve(town: Town) -> None:
+    group = await town.emulator.create_group(town.emulator.person(ANNA), "Council")
+    town.emulator.groups.approve_joins(group)
+    await town.ben.call("join_group_with_link", f"https://chat.whatsapp.com/{group.truth.invite}")
+    assert BEN not in group.truth.members
+    asking = await town.anna.call("get_group_request_participants", jid(group.truth.jid))
+    assert BEN in str(asking)
+    await town.emulator.groups.change(group, ANNA, rules.approve, [f"{BEN}@s.whatsapp.net"])
+    await town.ben.wait("JoinedGroup", lambda told: told["GroupInfo"]["GroupName"]["Name"] == "Council")

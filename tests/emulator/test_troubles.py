@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
-from tests.emulator.library import Library, LibraryError, Session, jid, why_not
+from tests.emulator.library import Library, LibraryError, Session, eventually, jid, why_not
 
 pytestmark = [
     pytest.mark.anyio,
@@ -17,13 +16,6 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
-
-
-async def until(there: Callable[[], bool], seconds: float = 40) -> None:
-    """Wait until the emulator sees something."""
-    async with asyncio.timeout(seconds):
-        while not there():  # noqa: ASYNC110 - the emulator's state rings no bell
-            await asyncio.sleep(0.02)
 
 
 async def pair(library: Library) -> tuple[Session, Session]:
@@ -37,7 +29,7 @@ async def test_a_broken_line_is_taken_up_again_and_nothing_is_lost_meanwhile() -
         person = emulator.person(BEN)
         device = person.devices[0]
         person.drop()
-        await until(lambda: device.logins == 2)
+        await eventually(lambda: device.logins == 2)
         await person.refuse_logins(503)
         for number in range(3):
             await anna.call("send_message", jid(BEN), f"while you were away {number}")
@@ -51,7 +43,7 @@ async def test_a_broken_line_is_taken_up_again_and_nothing_is_lost_meanwhile() -
         before = len(ben.told)
         emulator.proxy.cut()
         await ben.wait("Connected", after=before)
-        await until(lambda: not device.waiting)
+        await eventually(lambda: not device.waiting)
         assert emulator.unknown == []
 
 
