@@ -40,6 +40,7 @@ REFUSED = {
     "WAGATE_ALLOWED_NETWORKS": ["10.0.0.1/8", "localhost", "10.0.0.0/8;::1", "10.0.0.0/33"],
     "WAGATE_CORS_ORIGINS": ["*", "example.com", "https://a/b", "https://u:p@a", "ftp://a", "https://a:port"],
     "WAGATE_METRICS_PORT": ["70000"],
+    "WAGATE_TRACING": ["maybe"],
     "WAGATE_METRICS_TOKEN": ["guess"],
     "WAGATE_LOG_LEVEL": ["loud"],
     "WAGATE_LOG_FORMAT": ["xml"],

@@ -243,6 +243,11 @@ class Settings:
         shown="none",
         secret=True,
     )
+    tracing: bool = _setting(
+        False,
+        _SWITCH,
+        "Whether spans go to a collector (needs `wagate[tracing]`); `OTEL_…` variables say where and how.",
+    )
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "The least that is logged.")
     log_format: str = _setting(
         "",

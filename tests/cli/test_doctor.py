@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 from pathlib import Path
@@ -113,6 +114,26 @@ def test_the_real_network_needs_its_library(tmp_path: Path) -> None:
         pytest.skip("it is installed here")
     assert findings(doctor(tmp_path, engine="whatsapp"))["WhatsApp"]["state"] == "missing"
     assert findings(doctor(tmp_path))["WhatsApp"]["state"] == "note"
+
+
+def test_traces_need_their_library_and_tell_where_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "traces" not in findings(doctor(tmp_path))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    assert findings(doctor(tmp_path))["traces"]["state"] == "note"
+    assert findings(doctor(tmp_path, tracing="on"))["traces"]["found"] == "go to http://127.0.0.1:9/v1/traces"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    assert findings(doctor(tmp_path, tracing="on"))["traces"]["state"] == "missing"
+    (tmp_path / "hidden" / "opentelemetry").mkdir(parents=True)
+    (tmp_path / "hidden" / "opentelemetry" / "__init__.py").touch()
+    path = [str(tmp_path / "hidden"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    ended = doctor(tmp_path, tracing="on")
+    assert ended.code == 1
+    assert "wagate[tracing]" in findings(ended)["traces"]["mend"]
+    served = wagate("serve", data_dir=str(tmp_path / "data"), port="0", tracing="on")
+    assert (served.code, served.out) == (1, "")
+    assert "install wagate[tracing]" in " ".join(served.err.split())
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_running_gateway_is_recognised(served: Served) -> None:

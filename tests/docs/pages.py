@@ -25,6 +25,7 @@ from wagate.cli.reference import commands_page
 from wagate.config import settings_table
 from wagate.errors import Refused, WagateError
 from wagate.model.events import CATALOGUE
+from wagate.telemetry.metrics import metrics_page
 
 Schema = dict[str, Any]
 
@@ -155,6 +156,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/events.md": events_page,
     "docs/reference/settings.md": settings_table,
+    "docs/reference/metrics.md": metrics_page,
     "docs/reference/commands.md": lambda: commands_page(wagate.cli.app),
 }
 """Each file by its path from the root, and what prints it."""

@@ -26,6 +26,8 @@ DAY = 86_400
 class Lines:
     """Each event as its code in a line; a lost cursor is told where `tells`."""
 
+    kind = "lines"
+
     def __init__(self, *, tells: bool = True) -> None:
         self.packed = 0
         self.tells = tells
@@ -110,7 +112,7 @@ async def test_an_event_is_packed_once_for_all_who_want_the_same(gw: Gateway, wh
     await record(gw, who.organization_id, "a", "b")
     await until(lambda: all(glass.words == ["a", "b"] for _, glass in readers))
     assert packing.packed == 2
-    assert feeds.count(gw) == 20
+    assert feeds.count(gw) == {"lines": 20}
 
 
 async def test_who_is_full_waits_alone_and_catches_up_from_the_log(gw: Gateway, who: Caller, watch: Any) -> None:

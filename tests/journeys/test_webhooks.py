@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.lives import life, whole_log
-from tests.support.receiver import Receiver, answer, receiving
+from tests.support.receiver import answer, beside
 from tests.support.webhooks import got
 
 KILLS = 4
 
 
-@contextlib.contextmanager
-def beside() -> Iterator[Receiver]:
-    """A receiver on an event loop in a thread of its own: it outlives every gateway."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def slowly(writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.02)
-        writer.write(answer())
-
-    served = receiving(x=slowly)
-    try:
-        yield asyncio.run_coroutine_threadsafe(served.__aenter__(), loop).result(10)
-    finally:
-        asyncio.run_coroutine_threadsafe(served.__aexit__(None, None, None), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+async def slowly(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.02)
+    writer.write(answer())
 
 
 @pytest.mark.slow
 def test_every_event_arrives_whatever_dies(tmp_path: Path) -> None:
-    with beside() as server, life(tmp_path / "data", allowed_networks="127.0.0.1/32") as gateway:
+    with beside(x=slowly) as server, life(tmp_path / "data", allowed_networks="127.0.0.1/32") as gateway:
         hook = gateway.post("/webhooks", {"url": server.url + "/x", "secret": "mine"})
         since = gateway.log_of_events()[-1]["id"] if gateway.log_of_events() else ""
         gateway.linked("9990000001")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from wagate.backends.guard import Guard
@@ -74,6 +75,21 @@ async def receiving(
         yield receiver
     finally:
         server.close()
+
+
+@contextmanager
+def beside(**replies: Reply) -> Iterator[Receiver]:
+    """A receiver on an event loop in a thread of its own: it outlives every gateway."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    served = receiving(**replies)
+    try:
+        yield asyncio.run_coroutine_threadsafe(served.__aenter__(), loop).result(10)
+    finally:
+        asyncio.run_coroutine_threadsafe(served.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
 
 
 def answer(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:

@@ -20,6 +20,7 @@ def due(organization: str, webhook: str, number: int = 0) -> Due:
         session_id="",
         body=b"",
         attempts=0,
+        timestamp=0,
     )
 
 

@@ -26,6 +26,7 @@ from wagate.backends.database import UnstorableValue
 from wagate.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, WagateError
 from wagate.gateway import Gateway
 from wagate.model import ids
+from wagate.telemetry import traces
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -85,10 +86,11 @@ def build(gw: Gateway, *, operations: Iterable[Operation], signer: Signer, optio
 class _Ready:
     """An operation with all that can be made ready beforehand."""
 
-    __slots__ = ("body", "names", "operation", "query")
+    __slots__ = ("body", "names", "operation", "path", "query")
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Operation, path: str) -> None:
         self.operation = operation
+        self.path = path
         self.names = operation.names
         self.body = bodies.BodyReader(operation)
         self.query = bodies.QueryReader(operation.query)
@@ -97,7 +99,7 @@ class _Ready:
 class _Exchange:
     """One request on its way to its answer. `unread`: a body was announced and not read to its end."""
 
-    __slots__ = ("headers", "operation", "receive", "repeats", "request_id", "scope", "send", "unread")
+    __slots__ = ("headers", "operation", "receive", "repeats", "request_id", "route", "scope", "send", "unread")
 
     def __init__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         self.scope = scope
@@ -107,12 +109,33 @@ class _Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.repeats = len(self.headers) != len(scope["headers"]) and _repeats(scope["headers"])
         self.operation: Operation | None = None
+        self.route = ""
         self.unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
         given = self.headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             self.request_id = given.decode("ascii")
         else:
             self.request_id = ids.request_id()
+
+    def span(self) -> traces.Span:
+        """The trace that the caller goes on with, or a new one; health and metrics are not recorded."""
+        parent = traces.continued(self.headers.get(b"traceparent"))
+        if parent is not None and len(self.headers) != len(self.scope["headers"]):
+            # One that is given twice is none.
+            parent = parent if [name for name, _ in self.scope["headers"]].count(b"traceparent") == 1 else None
+        if not self.scope["raw_path"].startswith(b"/api/"):
+            return traces.Span(parent or traces.begin(), None)
+        return traces.span(self.scope["method"], parent, kind="server")
+
+    def told(self, status: int) -> dict[str, str | int | bool]:
+        """The request as its span tells of it: of the path its pattern alone, for it holds numbers."""
+        told = {
+            "http.request.method": self.scope["method"],
+            "http.response.status_code": status,
+            "url.scheme": self.scope["scheme"],
+        }
+        route = {"http.route": self.route} if self.route else {}
+        return {**told, **route, "wagate.request.id": self.request_id}
 
     def length(self) -> int | None:
         """The announced length of the body in bytes; None when it comes in chunks."""
@@ -137,7 +160,7 @@ class _Api:
 
     def add(self, path: str, operation: Operation) -> None:
         """Mount an operation under its full path."""
-        self._table.add(operation.method, path, _Ready(operation))
+        self._table.add(operation.method, path, _Ready(operation, path))
 
     async def __call__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -147,6 +170,19 @@ class _Api:
         started = perf_counter()
         exchange = _Exchange(scope, receive, send)
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        with exchange.span() as here:
+            traces.current.set(here.traceparent)
+            status = await self._serve(exchange)
+            if here.recorded and status is not None:
+                here.error = str(status) if status >= 500 else None
+                here.tell(exchange.told(status), name=f"{scope['method']} {exchange.route}".rstrip())
+        if status is not None and self._options.observe is not None:
+            name = exchange.operation.id if exchange.operation else ""
+            self._options.observe(name, status, perf_counter() - started)
+
+    async def _serve(self, exchange: _Exchange) -> int | None:
+        """Answer; the status that went out, None where nobody is there any more."""
+        scope = exchange.scope
         try:
             reply = await self._answer(exchange)
         except WagateError as error:
@@ -154,7 +190,7 @@ class _Api:
         except UnstorableValue:
             reply = answers.of_error(BadRequest("a text holds characters that cannot be stored"))
         except bodies.ClientGone:
-            return
+            return None
         except Exception as defect:
             reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
         status = await self._give(exchange, reply)
@@ -163,8 +199,7 @@ class _Api:
             log.info("refused", operation=name, method=scope["method"], status=status)
         elif self._options.log_answers:
             log.debug("answered", operation=name, method=scope["method"], status=status)
-        if self._options.observe is not None:
-            self._options.observe(name, status, perf_counter() - started)
+        return status
 
     async def _answer(self, exchange: _Exchange) -> Reply:
         scope = exchange.scope
@@ -178,6 +213,7 @@ class _Api:
                 return Reply(status=204, headers=_preflight_headers(place.allow))
             raise MethodNotAllowed(allow=place.allow)
         operation = exchange.operation = ready.operation
+        exchange.route = ready.path
         call = Call(operation, self._gw, self._signer)
         call.headers, call.request_id = exchange.headers, exchange.request_id
         if scope["method"] == "HEAD":

@@ -73,6 +73,8 @@ async def stream_events(call: Call) -> Any:
 class _Blocks:
     """Events as the blocks of a stream."""
 
+    kind = "stream"
+
     def pack(self, event: Event, text: bytes) -> bytes:
         """JSON has no line ends of its own, so one line holds it."""
         return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.event.encode(), text)

@@ -48,6 +48,8 @@ log = structlog.get_logger(__name__)
 class _Frames:
     """Events as WebSocket frames."""
 
+    kind = "websocket"
+
     def pack(self, event: Event, text: bytes) -> bytes:
         """One event is one text message."""
         return text_frame(text)

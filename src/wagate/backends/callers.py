@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Generic, NoReturn, TypeVar
 
 from wagate.backends.database import Work
+from wagate.telemetry import traces
 
 C = TypeVar("C")
 
@@ -18,10 +19,11 @@ C = TypeVar("C")
 class Part(ABC, Generic[C]):
     """One caller's transaction on the writer's connection. After a statement failed, it only fails."""
 
-    __slots__ = ("_connection", "error", "failed")
+    __slots__ = ("_connection", "error", "failed", "trace")
 
-    def __init__(self, connection: C) -> None:
+    def __init__(self, connection: C, *, trace: str | None = None) -> None:
         self._connection: C | None = connection
+        self.trace = trace
         self.error: Exception | None = None
         self.failed: Exception | None = None
         """Set when more than this caller's part is lost, whatever the work makes of its error."""
@@ -60,11 +62,13 @@ class Part(ABC, Generic[C]):
 class Caller:
     """A piece of work in the queue, and how it ended."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "result", "trace", "work")
 
     def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
         self.work = work
         self.future = future
+        # The writer runs the work later, in a task of its own.
+        self.trace = traces.current.get()
         self.result: Any = None
         self.error: BaseException | None = None
 

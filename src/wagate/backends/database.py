@@ -47,6 +47,9 @@ class Reader(Protocol):
 class Tx(Reader, Protocol):
     """One caller's transaction. It is valid only inside the function that received it."""
 
+    trace: str | None
+    """The place in a trace that the caller worked at when it asked for this transaction, as `traceparent`."""
+
     async def run(self, sql: str, /, **params: Any) -> int:
         """Execute a statement; the number of rows it changed."""
         ...

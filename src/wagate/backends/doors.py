@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -16,6 +16,10 @@ from wagate.backends.guard import judge_shape
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes a body piece by piece. What it raises ends the fetch and reaches the caller."""
+
+
+Unanswered = Literal["timed_out", "unreachable", "broken"]
+"""No answer in time; no connection; a connection that broke off or spoke no HTTP."""
 
 
 class TooLarge(Exception):
@@ -29,11 +33,13 @@ class TooLarge(Exception):
 class FetchFailed(Exception):
     """There was no usable answer. `reason` is a clause that may be shown to the customer."""
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    def __init__(self, reason: str, status: int | None = None, *, kind: Unanswered = "broken") -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
         """The answer's status, where there was one."""
+        self.kind: Unanswered = kind
+        """How far it came, for metrics."""
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

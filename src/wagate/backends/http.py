@@ -215,11 +215,11 @@ class CustomerDoor(Door):
         try:
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
-            raise FetchFailed(_NO_ADDRESS) from error
+            raise FetchFailed(_NO_ADDRESS, kind="unreachable") from error
         for address in addresses:
             self._guard.judge_address(address)
         if not addresses:
-            raise FetchFailed(_NO_ADDRESS)
+            raise FetchFailed(_NO_ADDRESS, kind="unreachable")
         return addresses[:_MOST_ADDRESSES]
 
     def _connector(self) -> aiohttp.TCPConnector:
@@ -343,15 +343,15 @@ def _ours(error: Exception, limit: asyncio.Timeout, seconds: float) -> Exception
         case aiohttp.InvalidURL():
             return UrlRefused(NOT_A_PLACE)
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return FetchFailed("its certificate or its TLS is not accepted")
+            return FetchFailed("its certificate or its TLS is not accepted", kind="unreachable")
         case aiohttp.ClientConnectorDNSError():
-            return FetchFailed(_NO_ADDRESS)
+            return FetchFailed(_NO_ADDRESS, kind="unreachable")
         case aiohttp.ClientConnectorError(os_error=_AddressRefused() as refused):
             return UrlRefused(str(refused.strerror))
         case aiohttp.ClientConnectorError():
-            return FetchFailed("it cannot be connected to")
+            return FetchFailed("it cannot be connected to", kind="unreachable")
         case aiohttp.ClientError():
             return FetchFailed("the connection broke off, or what came on it is not HTTP")
         case _ if limit.expired():
-            return FetchFailed(f"it did not answer within {seconds:g} s")
+            return FetchFailed(f"it did not answer within {seconds:g} s", kind="timed_out")
     return error

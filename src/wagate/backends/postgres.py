@@ -157,7 +157,7 @@ class _Caller(Caller):
     async def perform(self, connection: asyncpg.Connection) -> None:
         """Run the work; raises only what fails the whole group."""
         self.result, self.error = None, None
-        tx = PostgresTx(connection)
+        tx = PostgresTx(connection, trace=self.trace)
         try:
             self.result = await self.work(tx)
             self.error = tx.error

@@ -118,6 +118,8 @@ outbox = Table(
     _int("settled_at", null=True),
     _int("timestamp", null=True),
     _text("error", null=True),
+    # The place in a trace that its sending hangs from, as W3C Trace Context writes it.
+    _text("traceparent", null=True),
     Index("outbox_by_id", "id", unique=True),
     _partial("outbox_by_key", "idempotency_key IS NOT NULL", "organization_id", "idempotency_key", unique=True),
     _partial("outbox_due", "status = 'queued'", "session_id", "ready", "position"),

@@ -107,8 +107,8 @@ class SqliteTx(Part[sqlite3.Connection]):
     fails_group = staticmethod(storage_failed)
     neutral = staticmethod(neutral)
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: sqlite3.Connection, *, trace: str | None = None) -> None:
+        super().__init__(connection, trace=trace)
         self.ran = False
         """Whether anything but a query was run, so that there may be something to undo."""
 
@@ -335,7 +335,7 @@ class Writer:
 
     @staticmethod
     def _alone(connection: sqlite3.Connection, callers: list[SqliteCaller]) -> None:
-        tx = SqliteTx(connection)
+        tx = SqliteTx(connection, trace=callers[0].trace)
         callers[0].perform(tx)
         if tx.failed is not None:
             raise tx.failed
@@ -350,7 +350,7 @@ class Writer:
         connection.execute("SAVEPOINT group_of_callers")
         for caller in callers:
             before = connection.total_changes
-            tx = SqliteTx(connection)
+            tx = SqliteTx(connection, trace=caller.trace)
             caller.perform(tx)
             if tx.failed is not None:
                 raise tx.failed
@@ -364,7 +364,7 @@ class Writer:
         execute = connection.execute
         for caller in callers:
             execute("SAVEPOINT caller")
-            tx = SqliteTx(connection)
+            tx = SqliteTx(connection, trace=caller.trace)
             caller.perform(tx)
             if tx.failed is not None:
                 raise tx.failed

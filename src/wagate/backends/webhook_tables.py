@@ -60,6 +60,8 @@ deliveries = Table(
     _int("created_at"),
     _int("last_response_code", null=True),
     _text("last_error", null=True),
+    # The place in a trace that its attempts hang from, as W3C Trace Context writes it.
+    _text("traceparent", null=True),
     _partial("deliveries_due", "open = 1 AND ready = 1", "webhook_id", "due_at", "event_id"),
     _partial("deliveries_in_order", "open = 1 AND lane IS NOT NULL", "webhook_id", "lane", "event_id"),
     _partial("deliveries_dead", "status = 'dead'", "webhook_id", "event_id"),

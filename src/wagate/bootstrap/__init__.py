@@ -58,9 +58,10 @@ from wagate.clock import Clock, ManualClock, SystemClock
 from wagate.config import Settings
 from wagate.engines import base
 from wagate.engines.sandbox.engine import SandboxEngine
-from wagate.gateway import Gateway, feeds, keys, organizations, outbox
+from wagate.gateway import Gateway, attempts, feeds, keys, organizations, outbox
 from wagate.gateway import sessions as session_rows
 from wagate.model.organizations import CAPABILITIES, CreateKey
+from wagate.telemetry.metrics import Metrics, Standing
 from wagate.workers import janitor
 from wagate.workers.deliverer import Deliverer
 from wagate.workers.supervisor import Supervisor
@@ -154,6 +155,8 @@ async def running(
         # Before anything is made: a port that is taken must not cost the first start's greeting.
         listener = listen(settings.host, settings.port)
         stack.callback(listener.close)
+        if settings.tracing:
+            _trace(settings, stack)
         gw, key = await _foundation(settings, stack, clock=clock)
         engines = _engines(settings, gw)
         for engine in engines.values():
@@ -163,7 +166,7 @@ async def running(
         await _refuse_manual_clock(settings, gw)
         alone = sqlite_path(settings.database_url) is not None
         await _work(stack, gw, engines, alone=alone, on_stop=on_stop)
-        metrics = telemetry.Metrics(version=version())
+        metrics = Metrics(version=version())
         await _watch(stack, gw, metrics)
         app = _app(settings, gw, key, metrics)
         await serve_http(stack, app, listener, gw, on_stop=on_stop)
@@ -171,6 +174,18 @@ async def running(
             # The registry's own small server, in a thread: it answers while the gateway is busy.
             await serve_metrics(stack, metrics, settings.metrics_port)
         yield Running(gw=gw, url=url_of(listener), engines=engines, demo_key=demo_key, stop=on_stop)
+
+
+def _trace(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+    """Record spans until the stack unwinds."""
+    # Loaded here alone: without it nobody waits for it.
+    from wagate.telemetry import otlp
+
+    try:
+        exporting = otlp.start(version=version(), node=settings.node_id)
+    except otlp.CannotTrace as error:
+        raise CannotStart(str(error)) from error
+    stack.push_async_callback(exporting.close)
 
 
 async def _foundation(
@@ -232,9 +247,9 @@ async def _work(
     _task(stack, deliverer.run(), "deliverer", on_stop=on_stop)
 
 
-async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemetry.Metrics) -> None:
+async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: Metrics) -> None:
     """Keep what the gauges show: the page itself must never wait for the database."""
-    latest: list[telemetry.Standing | None] = [None]
+    latest: list[Standing | None] = [None]
     lag = [0]
 
     def behind(payload: bytes) -> None:
@@ -243,11 +258,12 @@ async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemet
     async def look() -> None:
         while True:
             try:
-                latest[0] = telemetry.Standing(
+                latest[0] = Standing(
                     sessions=await session_rows.count_by_status(gw),
                     outbox_depth=await outbox.depth(gw),
-                    event_log_lag=lag[0] / 1000,
-                    readers=feeds.count(gw),
+                    event_lag=lag[0] / 1000,
+                    readers={"websocket": 0, "stream": 0} | feeds.count(gw),
+                    delivery_overdue=await attempts.overdue(gw),
                 )
             except Exception:
                 latest[0] = None
@@ -257,6 +273,7 @@ async def _watch(stack: contextlib.AsyncExitStack, gw: Gateway, metrics: telemet
     metrics.watch(lambda: latest[0])
     stack.callback(gw.broker.subscribe("events.lag", behind))
     stack.callback(gw.broker.subscribe("sends", lambda outcome: metrics.send(outcome.decode())))
+    stack.callback(gw.broker.subscribe("attempts", metrics.attempts))
     stack.callback(gw.broker.subscribe("readers", lambda why: metrics.reader(why.decode())))
     _task(stack, look(), "metrics")
 
@@ -275,7 +292,7 @@ async def _reach_ourselves(gw: Gateway) -> None:
         stop()
 
 
-def _app(settings: Settings, gw: Gateway, key: bytes, metrics: telemetry.Metrics) -> api.App:
+def _app(settings: Settings, gw: Gateway, key: bytes, metrics: Metrics) -> api.App:
     options = api.ApiOptions(
         sandbox=settings.sandbox,
         cors_origins=settings.cors_origins,

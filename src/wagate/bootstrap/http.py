@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import uvicorn
 
-from wagate import telemetry
 from wagate.api import app as api
 from wagate.api.frames import MOST_INCOMING, Connection
 from wagate.api.wire import Protocol
 from wagate.bootstrap.files import CannotStart
 from wagate.gateway import Gateway
+from wagate.telemetry.metrics import Metrics
 
 STOP_SECONDS = 3
 """How long requests in flight may take once the process is told to stop."""
@@ -73,7 +73,7 @@ async def serve_http(
         await asyncio.sleep(0.001)
 
 
-async def serve_metrics(stack: contextlib.AsyncExitStack, metrics: telemetry.Metrics, port: int) -> None:
+async def serve_metrics(stack: contextlib.AsyncExitStack, metrics: Metrics, port: int) -> None:
     """Serve the metrics on 127.0.0.1 until the stack unwinds."""
     from prometheus_client import start_http_server
 

@@ -220,6 +220,26 @@ def modes(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="WhatsApp", state="note", found="the library is not installed; it is optional")
 
 
+def tracing(chosen: Settings) -> Iterator[Finding]:
+    """Whether spans can be recorded, and where they would go."""
+    from wagate.telemetry import otlp
+
+    if not chosen.tracing:
+        if any(name.startswith("OTEL_EXPORTER_OTLP_") for name in os.environ):
+            mend = "Set WAGATE_TRACING=on to send them."
+            yield Finding(
+                check="traces", state="note", found="off, though OTEL_… variables name a collector", mend=mend
+            )
+        return
+    try:
+        otlp.must_be_able()
+    except otlp.CannotTrace as error:
+        found, _, mend = str(error).partition(": ")
+        yield Finding(check="traces", state="missing", found=found, mend=mend)
+        return
+    yield Finding(check="traces", state="ok", found=f"go to {otlp.endpoint()}")
+
+
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     python,
     variables,
@@ -230,6 +250,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     media,
     listening,
     modes,
+    tracing,
 )
 
 

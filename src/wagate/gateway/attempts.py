@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from itertools import groupby
+from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,10 +22,11 @@ from wagate.backends.guard import Refused
 from wagate.backends.sealing import CannotOpen
 from wagate.gateway import Gateway, events, webhooks
 from wagate.gateway.webhooks import Receiver
-from wagate.model import Shape
+from wagate.model import Millis, Shape
 from wagate.model.events import Event, WebhookNotice
 from wagate.model.signatures import headers_of
 from wagate.model.webhooks import wait_before
+from wagate.telemetry import traces
 
 TIMEOUT = 10.0
 """Seconds that a receiver has for its answer."""
@@ -47,7 +50,7 @@ UPDATE deliveries SET due_at = :until, holder = :node WHERE {_HERE} AND event_id
   SELECT d.event_id FROM deliveries d
   WHERE d.webhook_id = :webhook_id AND d.open = 1 AND d.ready = 1 AND d.due_at <= :now
   ORDER BY d.due_at, d.event_id LIMIT :limit {{skip_locked}})
-RETURNING event_id, session_id, event, timestamp, payload, attempts
+RETURNING event_id, session_id, event, timestamp, payload, attempts, traceparent
 """
 _PAYLOADS = "SELECT id, payload FROM events WHERE organization_id = :organization_id AND id IN ({each:ids})"
 _REAP = """
@@ -81,6 +84,19 @@ WHERE organization_id = :organization_id AND id = :webhook_id AND active = 1 RET
 """
 _SWITCH_OFF = "UPDATE webhooks SET active = 0, updated_at = :now WHERE organization_id = :organization_id AND id = :id"
 
+_LONGEST_DUE = """
+-- any organization: a number for the operator's metrics
+SELECT MIN(due_at) FROM (
+  SELECT (SELECT MIN(d.due_at) FROM deliveries d WHERE d.webhook_id = w.id AND d.open = 1 AND d.ready = 1) AS due_at
+  FROM webhooks w WHERE w.active = 1) longest
+"""
+
+Failure = Literal[
+    "http_1xx", "http_3xx", "http_4xx", "http_5xx", "timed_out", "unreachable", "broken", "guarded", "not_posted"
+]
+"""Why an attempt failed, as metrics and spans tell it."""
+_ANSWERED: dict[int, Failure] = {1: "http_1xx", 3: "http_3xx", 4: "http_4xx"}
+
 Place = tuple[str, str]
 """A webhook: its organization and its id."""
 
@@ -93,6 +109,8 @@ class Due(Shape, frozen=True, kw_only=True):
     session_id: str
     body: bytes
     attempts: int
+    timestamp: Millis
+    traceparent: str | None = None
 
 
 class Attempt(Shape, frozen=True, kw_only=True):
@@ -100,6 +118,7 @@ class Attempt(Shape, frozen=True, kw_only=True):
 
     code: int | None = None
     error: str | None = None
+    failure: Failure | None = None
     asked: float | None = None
     duration_ms: int = 0
 
@@ -139,30 +158,50 @@ async def claim(gw: Gateway, wants: Sequence[tuple[Place, int]]) -> list[Due]:
     payloads = await _payloads(gw, claimed)
     found = []
     for receiver, rows in claimed:
-        for event_id, session_id, name, timestamp, kept, attempts in sorted(rows, key=lambda row: str(row[0])):
+        for event_id, session_id, name, timestamp, kept, attempts, trace in sorted(rows, key=lambda row: str(row[0])):
             payload = kept or payloads.get((receiver.webhook.organization_id, event_id), "{}")
             body = body_of(receiver.webhook.organization_id, event_id, session_id, (name, timestamp, payload))
-            found.append(Due(receiver=receiver, event_id=event_id, session_id=session_id, body=body, attempts=attempts))
+            found.append(
+                Due(
+                    receiver=receiver, event_id=event_id, session_id=session_id, body=body, attempts=attempts,
+                    timestamp=timestamp, traceparent=trace,
+                )
+            )  # fmt: skip
     return found
 
 
-async def attempt(gw: Gateway, receiver: Receiver, event_id: str, body: bytes) -> Attempt:
-    """Post once, signed as of now. Never raises for what the receiver does."""
+async def attempt(
+    gw: Gateway, receiver: Receiver, event_id: str, body: bytes, *, traceparent: str | None = None
+) -> Attempt:
+    """Post once, signed as of now, as a part of this trace. Never raises for what the receiver does."""
+    with traces.span("POST", traceparent, kind="client") as here:
+        tried = await _post(gw, receiver, event_id, body, traceparent=here.traceparent)
+        if here.recorded:
+            here.error = tried.failure
+            here.tell(_told(receiver, event_id, tried))
+        return tried
+
+
+async def _post(gw: Gateway, receiver: Receiver, event_id: str, body: bytes, *, traceparent: str) -> Attempt:
     begun = gw.clock.now()
     try:
         custom, secrets = webhooks.opened(gw, receiver)
         headers = custom | headers_of(event_id, body, begun, secrets)
+        headers["traceparent"] = traceparent
         answer = await gw.http.post(receiver.webhook.url, body, headers, timeout=TIMEOUT)
-    except (FetchFailed, Refused) as failure:
-        return Attempt(error=failure.reason, duration_ms=gw.clock.now() - begun)
-    except CannotOpen as failure:
-        return Attempt(error=str(failure), duration_ms=gw.clock.now() - begun)
+    except FetchFailed as failure:
+        return Attempt(error=failure.reason, failure=failure.kind, duration_ms=gw.clock.now() - begun)
+    except Refused as refusal:
+        return Attempt(error=refusal.reason, failure="guarded", duration_ms=gw.clock.now() - begun)
+    except CannotOpen as sealed:
+        return Attempt(error=str(sealed), failure="not_posted", duration_ms=gw.clock.now() - begun)
     duration = max(gw.clock.now() - begun, 0)
     if 200 <= answer.status <= 299:
         return Attempt(code=answer.status, duration_ms=duration)
     said = f"it answered {answer.status}" + (", and redirects are not followed" if 300 <= answer.status <= 399 else "")
     asked = _asked(answer.headers.get("Retry-After"), gw.clock.now())
-    return Attempt(code=answer.status, error=said, asked=asked, duration_ms=duration)
+    why = _ANSWERED.get(answer.status // 100, "http_5xx")
+    return Attempt(code=answer.status, error=said, failure=why, asked=asked, duration_ms=duration)
 
 
 async def settle(gw: Gateway, tried: Sequence[tuple[Due, Attempt]]) -> None:
@@ -183,6 +222,7 @@ async def settle(gw: Gateway, tried: Sequence[tuple[Due, Attempt]]) -> None:
 
     for organization_id in await gw.db.write(work):
         events.hint(gw, organization_id)
+    gw.broker.publish("attempts", msgspec.json.encode([_counted(due, result, now) for due, result in tried]))
 
 
 async def reap(gw: Gateway, *, everyone: bool) -> None:
@@ -192,6 +232,36 @@ async def reap(gw: Gateway, *, everyone: bool) -> None:
         await tx.run(_REAP, now=gw.clock.now(), everyone=int(everyone), node=gw.rules.node)
 
     await gw.db.write(work)
+
+
+async def overdue(gw: Gateway) -> float:
+    """For how many seconds the delivery that waits longest has been due without being claimed. For metrics."""
+    row = await gw.db.one(_LONGEST_DUE)
+    return 0.0 if row is None or row[0] is None else max(gw.clock.now() - row[0], 0) / 1000
+
+
+def _is_dead(due: Due, result: Attempt) -> bool:
+    return result.error is not None and due.attempts + 1 >= due.receiver.webhook.retry_policy.attempts
+
+
+def _counted(due: Due, result: Attempt, now: int) -> tuple[str, float, bool]:
+    """An attempt as `telemetry.metrics` counts it."""
+    outcome = "delivered" if result.error is None else result.failure or "not_posted"
+    return outcome, max(now - due.timestamp, 0) / 1000, _is_dead(due, result)
+
+
+def _told(receiver: Receiver, event_id: str, tried: Attempt) -> dict[str, str | int | bool]:
+    """An attempt as its span tells of it: of the URL the server alone, for the rest of it may be a secret."""
+    place = urlsplit(receiver.webhook.url)
+    told: dict[str, str | int | bool] = {
+        "http.request.method": "POST",
+        "server.address": place.hostname or "",
+        "server.port": place.port or (443 if place.scheme == "https" else 80),
+        "wagate.organization.id": receiver.webhook.organization_id,
+        "wagate.webhook.id": receiver.webhook.id,
+        "wagate.event.id": event_id,
+    }
+    return told if tried.code is None else told | {"http.response.status_code": tried.code}
 
 
 async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> None:
@@ -211,7 +281,7 @@ async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due
             delivered.append(row)
         else:
             policy = due.receiver.webhook.retry_policy
-            dead = due.attempts + 1 >= policy.attempts
+            dead = _is_dead(due, result)
             wait = 0.0 if dead else wait_before(policy, due.attempts + 1, asked=result.asked)
             more = {"open": int(not dead), "due_at": now + round(wait * 1000), "error": result.error}
             failed.append(row | more | {"status": "dead" if dead else "failed"})

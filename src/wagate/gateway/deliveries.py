@@ -19,6 +19,7 @@ from wagate.gateway.webhooks import Receiver
 from wagate.model.events import WebhookNotice
 from wagate.model.organizations import Caller
 from wagate.model.webhooks import Delivery, TestResult
+from wagate.telemetry import traces
 
 DEAD_DAYS = 30
 
@@ -135,7 +136,8 @@ async def test(gw: Gateway, caller: Caller, webhook_id: str) -> TestResult:
     receiver, id = await gw.db.write(work)
     events.hint(gw, caller.organization_id)
     fact = ("webhook.test", now, msgspec.json.encode(notice).decode())
-    tried = await attempt(gw, receiver, id, body_of(caller.organization_id, id, session_of(receiver), fact))
+    body = body_of(caller.organization_id, id, session_of(receiver), fact)
+    tried = await attempt(gw, receiver, id, body, traceparent=traces.current.get())
     return TestResult(
         status="failed" if tried.error else "delivered",
         duration_ms=tried.duration_ms,

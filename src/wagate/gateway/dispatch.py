@@ -34,6 +34,7 @@ from wagate.model import Shape
 from wagate.model.contents import AlbumContent, Change, GoneContent, MessageContent
 from wagate.model.messages import Ack, Receipt, SendError
 from wagate.model.organizations import Caller
+from wagate.telemetry import traces
 
 _HOLD = """
 SELECT rate_per_min, rate_per_hour FROM sessions
@@ -152,20 +153,27 @@ async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateErr
     Raises:
         LeaseLost: the session is another's; the entry is theirs to finish.
     """
+    here = traces.span("settle", entry.traceparent)
+    settling = entry if not here.recorded else msgspec.structs.replace(entry, traceparent=here.traceparent)
 
     async def work(tx: Tx) -> bool:
         now = gw.clock.now()
-        changed = await settled(tx, held, now, entry, outcome)
+        changed = await settled(tx, held, now, settling, outcome)
         if not changed.facts:
             # Either a receipt was quicker, or the lease is another's.
             await leases.fence(tx, held)
         await events.record(tx, now, held.organization_id, session_id=held.id, facts=changed.facts)
         return changed.more
 
-    more = await gw.db.write(work)
+    verdict = _verdict(outcome)[0]
+    with here:
+        more = await gw.db.write(work)
+        if here.recorded:
+            told = {"wagate.outbox.id": entry.id, "wagate.outcome": verdict}
+            here.tell(outbox.named(held.organization_id, held.id) | told)
     tell(gw, held.organization_id, held.id, entry.id)
     polls.hint(gw, entry.content)
-    gw.broker.publish("sends", _verdict(outcome)[0].encode())
+    gw.broker.publish("sends", verdict.encode())
     return more
 
 
@@ -207,7 +215,8 @@ async def settled(tx: Tx, held: Held, now: int, entry: Entry, outcome: Ack | Wag
     if wire_id is not None:
         fate = _Fate(wire_id=wire_id, timestamp=timestamp, status=status, error=error)
         facts = await _kept(tx, held, now, entry, fate)
-    return Settled(facts=[*facts, status_fact(entry, status, wire_id, timestamp, error)], more=more)
+    told = [*facts, status_fact(entry, status, wire_id, timestamp, error)]
+    return Settled(facts=events.along(told, entry.traceparent), more=more)
 
 
 class _Fate(Shape, frozen=True, kw_only=True):
@@ -317,7 +326,7 @@ def _verdict(outcome: Ack | WagateError) -> tuple[Literal["sent", "failed", "unc
 
 
 async def _dispatched(tx: Tx, held: Held, now: int, rows: list[Row]) -> list[Entry]:
-    claimed = sorted(((outbox.entry(row), row[12]) for row in rows), key=lambda pair: pair[0].position)
+    claimed = sorted(((outbox.entry(row), row[13]) for row in rows), key=lambda pair: pair[0].position)
     # Who waits for the answer needs no news of the way there; and a repeat after a lost line was pending already.
     new = [entry for entry, attempts in claimed if attempts == 1 and entry.mode == "async"]
     facts = [status_fact(entry, "pending", entry.wire_id, now, None) for entry in new]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UnsetType
@@ -21,9 +22,10 @@ from wagate.gateway import Gateway, webhooks
 from wagate.model import Shape, ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
+from wagate.telemetry import traces
 
-Fact = tuple[str, Shape]
-"""An event's name and its payload."""
+Fact = tuple[str, Shape] | tuple[str, Shape, str | None]
+"""An event's name and its payload; and the trace that it is part of, where that is not its transaction's."""
 
 _HEAD = """
 UPDATE organizations SET log_seq = log_seq + :count, log_ms = {greatest}(log_ms, :now)
@@ -82,21 +84,29 @@ async def record_all(tx: Tx, now: int, organization_id: str, *, session_id: str,
     if head is None:
         raise NotFound("organization not found")
     ms, last, webhooks_there = head
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "organization_id": organization_id,
             "id": event_id(ms, number),
             "session_id": session_id,
-            "event": name,
+            "event": fact[0],
             "timestamp": now,
-            "payload": msgspec.json.encode(payload).decode(),
+            "payload": msgspec.json.encode(fact[1]).decode(),
         }
-        for number, (name, payload) in enumerate(facts, last - len(facts) + 1)
+        for number, fact in enumerate(facts, last - len(facts) + 1)
     ]
     await tx.many(_INSERT, rows)
     if webhooks_there:
+        otherwise = tx.trace or traces.begin()
+        for row, fact in zip(rows, facts, strict=True):
+            row["trace"] = (fact[2] if len(fact) == 3 else None) or otherwise
         await webhooks.enlist(tx, organization_id, session_id, rows)
     return [str(row["id"]) for row in rows]
+
+
+def along(facts: Sequence[Fact], trace: str | None) -> list[Fact]:
+    """These facts as parts of a trace; those that name their own keep it."""
+    return [fact if len(fact) == 3 else (fact[0], fact[1], trace) for fact in facts]
 
 
 def hint(gw: Gateway, organization_id: str) -> None:
@@ -172,7 +182,7 @@ async def following(gw: Gateway, organization_id: str, after: str, *, limit: int
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
     """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait
+    deadline, waited = loop.time() + wait, False
     subject = f"events.{caller.organization_id}"
     with Bell(gw.broker, subject, "closing") as bell, Bell(gw.broker, "closing") as closing:
         while True:
@@ -180,11 +190,14 @@ async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) 
             found, cursor = await read(gw, caller, wish)
             left = deadline - loop.time()
             if found or left <= 0 or closing.rung:
-                _tell_lag(gw, found)
+                # Who did not wait reads what was there: how old that is says nothing.
+                if found and waited:
+                    tell_lag(gw, found[0].timestamp)
                 return found, cursor
             if cursor:
                 wish = msgspec.structs.replace(wish, after=cursor)
             # The hint may be lost: look again every second all the same.
+            waited = True
             await bell.wait(min(left, 1.0))
 
 
@@ -228,7 +241,6 @@ async def check_kept(gw: Gateway, organization_id: str, after: str) -> None:
         raise CursorExpired(oldest=event_id(head[0], head[1]))
 
 
-def _tell_lag(gw: Gateway, found: list[Event]) -> None:
-    """How old the oldest event is that a reader gets only now, in milliseconds. For the operator's metrics."""
-    age = gw.clock.now() - found[0].timestamp if found else 0
-    gw.broker.publish("events.lag", str(max(age, 0)).encode())
+def tell_lag(gw: Gateway, recorded_at: int) -> None:
+    """An event of that time reaches only now somebody who was waiting for it. For the operator's metrics."""
+    gw.broker.publish("events.lag", str(max(gw.clock.now() - recorded_at, 0)).encode())

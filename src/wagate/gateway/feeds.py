@@ -11,6 +11,7 @@ Every open reader's key is looked at each second and at each hint, all in one qu
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -52,6 +53,9 @@ class Outlet(Protocol):
 
 class Packing(Protocol):
     """How events look on the way out; one object for all readers of a kind, so that what it makes is shared."""
+
+    kind: str
+    """What the metrics call it."""
 
     def pack(self, event: Event, text: bytes) -> bytes:
         """One event, whose JSON is `text`."""
@@ -262,6 +266,7 @@ class Feed:
     def _deliver(self, found: list[Event]) -> None:
         """Give to everyone who is live, without waiting for anyone."""
         self.head = found[-1].id
+        events.tell_lag(self._gw, found[0].timestamp)
         texts = [_encode(event) for event in found]
         packed: dict[tuple[Packing, Wanted], tuple[bytes, int]] = {}
         for reader in list(self.readers):
@@ -338,9 +343,9 @@ class _Nowhere:
         return False
 
 
-def count(gw: Gateway) -> int:
-    """How many readers are open in this process."""
-    return sum(len(feed.readers) for feed in gw.feeds.values())
+def count(gw: Gateway) -> dict[str, int]:
+    """How many readers are open in this process, by kind."""
+    return Counter(reader.packing.kind for reader in _all(gw))
 
 
 def _keep_watch(gw: Gateway) -> None:

@@ -37,6 +37,7 @@ from wagate.model.events import MessageStatusChanged
 from wagate.model.messages import MessageStatus, SendError, SendResult
 from wagate.model.organizations import Caller
 from wagate.model.sessions import Session
+from wagate.telemetry import traces
 
 IN_FLIGHT = 16
 """How many sends of a session may be under way at once."""
@@ -45,7 +46,8 @@ KEY_MS = 86_400_000
 """How long an idempotency key is kept, in milliseconds."""
 
 COLUMNS = (
-    "id, session_id, chat_jid, mode, status, content, wire_id, body_digest, timestamp, error, position, created_at"
+    "id, session_id, chat_jid, mode, status, content, wire_id, body_digest, timestamp, error, position, created_at,"
+    " traceparent"
 )
 _BY_KEY = f"""
 SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND idempotency_key = :key
@@ -64,9 +66,9 @@ SELECT COALESCE((SELECT epoch FROM sessions WHERE organization_id = :organizatio
 """
 _INSERT = """
 INSERT INTO outbox (id, organization_id, session_id, chat_jid, mode, status, ready, epoch, dispatched_at, attempts,
-  content, wire_id, idempotency_key, body_digest, created_at, budgeted_at)
+  content, wire_id, idempotency_key, body_digest, created_at, budgeted_at, traceparent)
 VALUES (:id, :organization_id, :session_id, :chat, :mode, :status, :ready, :epoch, :dispatched_at, :attempts,
-  :content, :wire_id, :key, :digest, :now, :budgeted_at)
+  :content, :wire_id, :key, :digest, :now, :budgeted_at, :traceparent)
 """
 _GET = f"SELECT {COLUMNS} FROM outbox WHERE organization_id = :organization_id AND id = :id"
 _PAGE = f"""
@@ -100,6 +102,8 @@ class Entry(Shape, frozen=True, kw_only=True):
     position: int
     created_at: Millis
     replayed: bool = False
+    traceparent: str | None = None
+    """What sending it, and the events about it, hang from."""
 
 
 class Offer(Shape, frozen=True, kw_only=True):
@@ -154,6 +158,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         Gone: a file of it waited for too long.
     """
     minted = ids.mint("ob", gw.clock.now())
+    here = traces.span("accept", traces.current.get())
 
     async def work(tx: Tx) -> Entry:
         session = await sessions.require(tx, caller, session_id, lock=True)
@@ -187,18 +192,28 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
             error=None,
             position=0,
             created_at=now,
+            traceparent=here.traceparent,
         )
         # Where a budget holds sends back, only one that has taken its place in it may go now.
         free = budgeted or not budgets.limited(session)
         return await _write(tx, caller, entry, offer, _Turn(free=free, budgeted_at=now if budgeted else None))
 
-    entry = await gw.db.write(work)
+    with here:
+        entry = await gw.db.write(work)
+        if here.recorded:
+            here.tell(named(caller.organization_id, session_id))
+            here.tell({"wagate.outbox.id": entry.id, "wagate.replayed": entry.replayed})
     if not entry.replayed:
         # With an id: it is claimed already, and the holder takes it up without another transaction.
         gw.broker.publish(f"outbox.{session_id}", entry.id.encode() if entry.status == "pending" else b"")
         # The caller is told that it was accepted; how far it is by now, the entry and the events tell.
         entry = msgspec.structs.replace(entry, status="queued")
     return entry
+
+
+def named(organization_id: str, session_id: str) -> dict[str, str | int | bool]:
+    """A session, as spans name it."""
+    return {"wagate.organization.id": organization_id, "wagate.session.id": session_id}
 
 
 def _addressed(content: Content, facts: EngineFacts) -> tuple[Content, str | None]:
@@ -241,6 +256,7 @@ async def _write(tx: Tx, caller: Caller, entry: Entry, offer: Offer, turn: _Turn
         digest=offer.digest,
         now=entry.created_at,
         budgeted_at=turn.budgeted_at,
+        traceparent=entry.traceparent,
     )
     if at_once and entry.mode == "async":
         facts = [status_fact(entry, "pending", entry.wire_id, entry.created_at, None)]
@@ -264,7 +280,7 @@ def status_fact(
         outbox_id=entry.id,
         error=UNSET if error is None else error,
     )
-    return "message.status", changed
+    return "message.status", changed, entry.traceparent
 
 
 async def get(gw: Gateway, caller: Caller, session_id: str, outbox_id: str) -> Entry:
@@ -333,6 +349,7 @@ def entry(row: Row, *, replayed: bool = False) -> Entry:
         position=row[10],
         created_at=row[11],
         replayed=replayed,
+        traceparent=row[12],
     )
 
 

@@ -155,7 +155,7 @@ async def expire_uncertain(gw: Gateway, *, limit: int = 100) -> int:
     """Settle entries that stayed uncertain for a day as failed; how many. Called by the janitor until 0."""
     rows = await gw.db.all(_OLD_UNCERTAIN, before=gw.clock.now() - UNCERTAIN_MS, limit=limit)
     for row in rows:
-        organization_id, entry = row[12], outbox.entry(row)
+        organization_id, entry = row[13], outbox.entry(row)
 
         async def work(tx: Tx, organization_id: str = organization_id, entry: Entry = entry) -> None:
             held, now = await _held(tx, organization_id, entry.session_id), gw.clock.now()

@@ -74,12 +74,12 @@ LOCK = "SELECT id FROM organizations WHERE id = :organization_id {for_update}"
 _SESSION = "SELECT 1 FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _ENLIST = """
 INSERT INTO deliveries (webhook_id, event_id, organization_id, session_id, event, timestamp, status, open, lane, ready,
-  due_at, created_at)
+  due_at, created_at, traceparent)
 SELECT w.id, CAST(:event_id AS TEXT), w.organization_id, CAST(:session_id AS TEXT), CAST(:event AS TEXT),
   CAST(:now AS BIGINT), 'pending', 1, CASE WHEN w.ordered = 1 THEN CAST(:session_id AS TEXT) ELSE NULL END,
   CASE WHEN w.ordered = 1 AND EXISTS (SELECT 1 FROM deliveries e WHERE e.webhook_id = w.id
     AND e.lane = CAST(:session_id AS TEXT) AND e.open = 1) THEN 0 ELSE 1 END,
-  CAST(:now AS BIGINT), CAST(:now AS BIGINT)
+  CAST(:now AS BIGINT), CAST(:now AS BIGINT), CAST(:trace AS TEXT)
 FROM webhooks w WHERE w.organization_id = :organization_id AND w.active = 1
   AND (w.session_id IS NULL OR w.session_id = CAST(:session_id AS TEXT))
   AND (w.every = 1 OR REPLACE(w.events, CAST(:named AS TEXT), '') <> w.events)
@@ -104,7 +104,7 @@ class Receiver(Shape, frozen=True, kw_only=True):
 async def enlist(tx: Tx, organization_id: str, session_id: str, rows: Sequence[Any]) -> None:
     """Write the deliveries of events that this transaction records. Called by events.record alone.
 
-    `rows` have `id`, `event` and `timestamp`, in the log's order, under the lock of the organization's row.
+    `rows` have `id`, `event`, `timestamp` and `trace`, in the log's order, under the lock of the organization's row.
     """
     wanted = [
         {
@@ -113,6 +113,7 @@ async def enlist(tx: Tx, organization_id: str, session_id: str, rows: Sequence[A
             "event_id": row["id"],
             "event": row["event"],
             "now": row["timestamp"],
+            "trace": row["trace"],
             "named": f"\n{row['event']}\n",
         }
         for row in rows

@@ -26,10 +26,13 @@ STANDARD_PREFIX: Final = "whsec_"
 OURS: Final = frozenset(
     {
         "content-type", "x-webhook-request-id", "x-webhook-timestamp", "x-webhook-hmac", "x-webhook-hmac-algorithm",
-        "webhook-id", "webhook-timestamp", "webhook-signature",
+        "webhook-id", "webhook-timestamp", "webhook-signature", "traceparent", "tracestate",
     }
 )  # fmt: skip
-"""The headers of a delivery, in small letters. A customer's header of such a name is left out."""
+"""The headers of a delivery, in small letters. A customer's header of such a name is left out.
+
+Of a trace as well: one fixed `traceparent` would tie all deliveries of a webhook into one trace without end.
+"""
 
 
 class SignatureRefused(ValueError):

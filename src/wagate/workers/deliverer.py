@@ -15,6 +15,7 @@ import structlog
 from wagate.errors import StorageUnavailable
 from wagate.gateway import Gateway, attempts
 from wagate.gateway.attempts import Attempt, Due, Place
+from wagate.telemetry import traces
 from wagate.workers.turns import OF_A_WEBHOOK, Turns
 
 log = structlog.get_logger(__name__)
@@ -122,11 +123,12 @@ class Deliverer:
 
     async def _attempt(self, due: Due) -> None:
         webhook = due.receiver.webhook
+        traces.current.set(due.traceparent)
         try:
-            result = await attempts.attempt(self._gw, due.receiver, due.event_id, due.body)
+            result = await attempts.attempt(self._gw, due.receiver, due.event_id, due.body, traceparent=due.traceparent)
         except Exception:
             log.exception("attempt failed", webhook=webhook.id)
-            result = Attempt(error="the gateway could not post it")
+            result = Attempt(error="the gateway could not post it", failure="not_posted")
         except asyncio.CancelledError:
             self._turns.done(due)
             raise

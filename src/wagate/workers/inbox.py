@@ -5,6 +5,7 @@ Called by workers/runner; the network is acknowledged only when this has returne
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from wagate.backends.database import Tx
@@ -20,6 +21,7 @@ from wagate.gateway import (
     groups,
     leases,
     messages,
+    outbox,
     polls,
     presence,
     receipts,
@@ -34,6 +36,7 @@ from wagate.model.contents import Change
 from wagate.model.events import CallIncoming
 from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
 from wagate.model.messages import Arrived, Receipt
+from wagate.telemetry import traces
 
 STORED = (
     Arrived,
@@ -59,18 +62,26 @@ async def take(gw: Gateway, held: Held, reports: Sequence[base.Report]) -> list[
     Raises:
         LeaseLost: the session is another's.
     """
+    # What the network tells begins a trace: each report its own, whoever's task carries it here.
+    spans = [traces.span("receive", None, kind="consumer") for _ in reports]
 
     async def work(tx: Tx) -> tuple[bool, bool]:
         auto_read = await leases.fence(tx, held)
         now = gw.clock.now()
         facts: list[Fact] = []
-        for report in reports:
-            facts += await _store(tx, held, now, report)
+        for report, begun in zip(reports, spans, strict=True):
+            facts += events.along(await _store(tx, held, now, report), begun.traceparent)
         await events.record(tx, now, held.organization_id, session_id=held.id, facts=facts)
-        return auto_read, any(name == "message.from_me" for name, _ in facts)
+        return auto_read, any(fact[0] == "message.from_me" for fact in facts)
 
     # Nobody waits for a receipt: it shares the commit of somebody who does.
-    auto_read, sent = await gw.db.write(work, patient=all(isinstance(report, Receipt) for report in reports))
+    with contextlib.ExitStack() as stack:
+        for begun in spans:
+            stack.enter_context(begun)
+        auto_read, sent = await gw.db.write(work, patient=all(isinstance(report, Receipt) for report in reports))
+        for report, begun in zip(reports, spans, strict=True):
+            if begun.recorded:
+                begun.tell(_named(held, report))
     events.hint(gw, held.organization_id)
     for report in reports:
         if isinstance(report, Arrived):
@@ -112,6 +123,14 @@ async def keep(gw: Gateway, held: Held, snapshot: base.Snapshot) -> None:
 
     await gw.db.write(work)
     events.hint(gw, held.organization_id)
+
+
+def _named(held: Held, report: base.Report) -> dict[str, str | int | bool]:
+    return outbox.named(held.organization_id, held.id) | {
+        "messaging.operation.type": "receive",
+        "messaging.operation.name": "receive",
+        "wagate.report": type(report).__name__,
+    }
 
 
 async def _store(tx: Tx, held: Held, now: int, report: base.Report) -> list[Fact]:

@@ -17,12 +17,13 @@ import structlog
 
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases, outcomes
+from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
 from wagate.model.actions import SessionAction
 from wagate.model.messages import Ack, Outgoing
+from wagate.telemetry import traces
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
@@ -234,6 +235,8 @@ class Runner:
             self._dispatch(entry)
 
     async def _send(self, entry: Entry) -> None:
+        # In a task of its own: what is logged of this send names its trace.
+        traces.current.set(entry.traceparent)
         more = False
         try:
             outcome = await self._lasting(self._answer, entry)
@@ -256,8 +259,11 @@ class Runner:
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
         try:
             await type_first(self._gw, self.held, self._line, entry)
-            async with asyncio.timeout(self._gw.rules.send_timeout):
-                return await self._line.send(outgoing)
+            with traces.span("send", entry.traceparent, kind="client") as here:
+                if here.recorded:
+                    here.tell(self._named(entry))
+                async with asyncio.timeout(self._gw.rules.send_timeout):
+                    return await self._line.send(outgoing)
         except TimeoutError:
             return NoAnswer()
         except base.ConnectionLost:
@@ -274,6 +280,14 @@ class Runner:
             # A defect of the engine: nobody knows whether it went out.
             log.exception("send failed", session=self.held.id, entry=entry.id)
             return NoAnswer()
+
+    def _named(self, entry: Entry) -> dict[str, str | int | bool]:
+        return outbox.named(self.held.organization_id, self.held.id) | {
+            "messaging.system": self._engine.name,
+            "messaging.operation.type": "send",
+            "messaging.operation.name": "send",
+            "wagate.outbox.id": entry.id,
+        }
 
     async def _perform(self, payload: bytes) -> bytes:
         action = _decode(payload)

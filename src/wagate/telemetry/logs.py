@@ -1,9 +1,9 @@
-"""Logs and metrics, and the request id that stands in every line of a request.
+"""Logs, and the ids that stand in the lines of a request: its own, and that of its trace.
 
 A log line is one JSON object, or a line for people, on standard error. No line holds a token, a phone number in full or
 the text of a message: every line passes `redacted`, also those of libraries, and an exception is told by its kind, the
-first line of what it says and where it happened. Called by bootstrap (`setup`, `Metrics`), api (the request id) and
-everyone who logs (`logger`).
+first line of what it says and where it happened. Called by bootstrap and the commands (`setup`), api (the request id)
+and everyone who logs (`logger`).
 """
 
 from __future__ import annotations
@@ -11,30 +11,20 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from functools import cache
-from itertools import accumulate
-from platform import python_version
 from traceback import extract_tb
 from types import TracebackType
 from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Info, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.utils import floatToGoString
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-HIDDEN = "…"
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from wagate.telemetry import traces
 
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Up to how many seconds a request falls into which slot of the histogram."""
+HIDDEN = "…"
 
 _SAID = re.compile(
     "body|caption|contents?|description|message_text|name|options|payload|push_name|subject|text|vcard"
@@ -60,7 +50,7 @@ _PHONES = re.compile(
 )
 
 # A request id is the caller's own and ties lines together: only what opens doors is taken out of it.
-_KEPT = frozenset({"request_id"})
+_KEPT = frozenset({"request_id", "trace_id"})
 _OURS = frozenset({"level", "timestamp", "logger"})
 
 
@@ -74,6 +64,7 @@ def setup(*, level: str = "info", format: str = "", stream: TextIO | None = None
     render = _for_people(stream.isatty()) if console else _as_json
     shared: list[Processor] = [
         merge_contextvars,
+        _name_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -166,6 +157,13 @@ def _last_four(match: re.Match[str]) -> str:
     return HIDDEN + re.sub(r"%2[Bb]|%20|\D", "", match[1])[-4:]
 
 
+def _name_trace(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """The trace that the task works for: asked only when there is a line to write."""
+    if (place := traces.current.get()) is not None:
+        line.setdefault("trace_id", traces.trace_id(place))
+    return line
+
+
 def _first_line(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     """Of what a library says the first line: asyncio shows an exception it found, and all it holds, in the next."""
     line["event"] = (str(line["event"]).splitlines() or [""])[0]
@@ -217,114 +215,3 @@ def _for_people(colors: bool) -> Callable[[WrappedLogger, str, EventDict], str]:
 
     console = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=30)
     return render
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How the gateway stands: sessions by status, outbox entries not yet settled, how long ago (seconds) the oldest
-    event was recorded that a webhook still waits for, and how many WebSockets and streams are open.
-    """
-
-    sessions: dict[str, int] = {}
-    outbox_depth: int = 0
-    event_log_lag: float = 0.0
-    readers: int = 0
-
-
-class Metrics:
-    """What is counted, in a registry of its own. Called by api (`request`), workers by way of bootstrap (`send`) and
-    whoever serves /metrics (`render`). No label holds an id: their number would grow without end.
-    """
-
-    def __init__(self, *, version: str) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
-        self._tallies: dict[tuple[str, int], _Tally] = {}
-        self.registry.register(_Requests(self._tallies))
-        sends = Counter("wagate_sends", "Sends settled, by outcome.", ("outcome",), registry=self.registry)
-        self._sends = cache(sends.labels)
-        ended = Counter(
-            "wagate_readers_ended", "WebSockets and streams that ended, by why.", ("why",), registry=self.registry
-        )
-        self._ended = cache(ended.labels)
-        build = Info("wagate_build", "Which version runs, on which Python.", registry=self.registry)
-        build.info({"version": version, "python": python_version()})
-        ProcessCollector(registry=self.registry)
-
-    def request(self, operation: str, status: int, seconds: float) -> None:
-        """One request was answered. Called by one thread only, the event loop's."""
-        # At every request: the library's own counters lock, and compare bound by bound.
-        tally = self._tallies.get((operation, status))
-        if tally is None:
-            tally = self._tallies[operation, status] = _Tally()
-        tally.slots[bisect_left(_BOUNDS, seconds)] += 1
-        tally.seconds += seconds
-
-    def send(self, outcome: str, count: int = 1) -> None:
-        """Sends were settled as `sent`, `failed` or `uncertain`."""
-        self._sends(outcome).inc(count)
-
-    def reader(self, why: str) -> None:
-        """A WebSocket or a stream ended: `gone` of itself, `slow`, `revoked`, `closing` or `cursor_expired`."""
-        self._ended(why).inc()
-
-    def watch(self, standing: Callable[[], Standing | None]) -> None:
-        """Ask `standing` at each `render`; None leaves its gauges out, as when the database does not answer. Once."""
-        self.registry.register(_Watch(standing))
-
-    def render(self) -> bytes:
-        """The page, of type `METRICS_TYPE`."""
-        return generate_latest(self.registry)
-
-
-class _Tally:
-    """The answers of one operation with one status: how many took how long, the last slot open, and all their time."""
-
-    __slots__ = ("seconds", "slots")
-
-    def __init__(self) -> None:
-        self.slots = [0] * (len(_BOUNDS) + 1)
-        self.seconds = 0.0
-
-
-class _Requests:
-    def __init__(self, tallies: dict[tuple[str, int], _Tally]) -> None:
-        self._tallies = tallies
-
-    def collect(self) -> Iterable[Metric]:
-        """The counts as they stand now. Called by the registry, on any thread."""
-        answered = CounterMetricFamily("wagate_requests", "Requests answered.", labels=["operation", "status"])
-        times: dict[str, _Tally] = {}
-        for (operation, status), tally in self._tallies.copy().items():
-            slots, total = tally.slots.copy(), times.setdefault(operation, _Tally())
-            answered.add_metric([operation, str(status)], sum(slots))
-            total.slots = [mine + more for mine, more in zip(total.slots, slots, strict=True)]
-            total.seconds += tally.seconds
-        yield answered
-        took = HistogramMetricFamily(
-            "wagate_request_seconds", "From the request's first byte to the answer's last.", labels=["operation"]
-        )
-        for operation, total in times.items():
-            up_to = zip((*map(floatToGoString, _BOUNDS), "+Inf"), accumulate(total.slots), strict=True)
-            took.add_metric([operation], list(up_to), total.seconds)
-        yield took
-
-
-class _Watch:
-    def __init__(self, standing: Callable[[], Standing | None]) -> None:
-        self._standing = standing
-
-    def collect(self) -> Iterable[Metric]:
-        """The gauges as they stand now. Called by the registry."""
-        standing = self._standing()
-        if standing is None:
-            return
-        sessions = GaugeMetricFamily("wagate_sessions", "Sessions by status.", labels=["status"])
-        for status, count in standing.sessions.items():
-            sessions.add_metric([status], count)
-        yield sessions
-        yield GaugeMetricFamily("wagate_outbox_depth", "Outbox entries not yet settled.", value=standing.outbox_depth)
-        yield GaugeMetricFamily(
-            "wagate_event_log_lag_seconds",
-            "Age of the oldest event that a delivery still waits for.",
-            value=standing.event_log_lag,
-        )
-        yield GaugeMetricFamily("wagate_readers", "WebSockets and streams that are open.", value=standing.readers)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wagate.telemetry import METRICS_TYPE, Metrics, Standing, bound, logger, mask, request_id, setup
+from wagate.telemetry import bound, logger, mask, request_id, setup, traces
 
 KEY = "wa_" + "aB3" * 14 + "x"
 PHONE = "4915112345678"
@@ -105,7 +105,7 @@ def test_an_exception_is_told_without_what_it_holds(format: str, lines: Lines) -
     assert not [word for word in FORBIDDEN if word in lines.text]
     assert "ValueError: no …5678" in lines.text
     assert "KeyError: '…5678@s.whatsapp.net'" in lines.text
-    assert "test_telemetry.py:" in lines.text
+    assert "test_logs.py:" in lines.text
 
 
 @pytest.mark.parametrize(
@@ -176,38 +176,14 @@ def test_each_line_is_one_json_object_with_its_origin(lines: Lines) -> None:
     assert (lines.last["level"], lines.last["logger"]) == ("warning", "wagate.test")
 
 
-def test_metrics_count_what_happened() -> None:
-    metrics = Metrics(version="1.2.3")
-    metrics.request("getSession", 200, 0.003)
-    metrics.request("getSession", 200, 0.003)
-    metrics.request("getSession", 404, 0.003)
-    metrics.send("sent", 3)
-    metrics.reader("slow")
-    standing: list[Standing | None] = [Standing(sessions={"working": 2}, outbox_depth=4, event_log_lag=1.5, readers=3)]
-    metrics.watch(lambda: standing[0])
-    page = metrics.render().decode()
-    for line in (
-        'wagate_requests_total{operation="getSession",status="200"} 2.0',
-        'wagate_requests_total{operation="getSession",status="404"} 1.0',
-        'wagate_request_seconds_bucket{le="0.0025",operation="getSession"} 0.0',
-        'wagate_request_seconds_bucket{le="0.005",operation="getSession"} 3.0',
-        'wagate_request_seconds_bucket{le="+Inf",operation="getSession"} 3.0',
-        'wagate_request_seconds_count{operation="getSession"} 3.0',
-        'wagate_sends_total{outcome="sent"} 3.0',
-        'wagate_sessions{status="working"} 2.0',
-        "wagate_outbox_depth 4.0",
-        "wagate_event_log_lag_seconds 1.5",
-        "wagate_readers 3.0",
-        'wagate_readers_ended_total{why="slow"} 1.0',
-    ):
-        assert line in page.splitlines()
-    assert 'version="1.2.3"' in page
-    assert METRICS_TYPE.startswith("text/plain")
-    standing[0] = None
-    assert "wagate_outbox_depth" not in metrics.render().decode()
-
-
-def test_two_registries_do_not_share_their_counts() -> None:
-    one, other = Metrics(version="1"), Metrics(version="1")
-    one.send("sent")
-    assert "wagate_sends_total{" not in other.render().decode()
+def test_a_line_of_a_traced_task_names_the_trace(lines: Lines) -> None:
+    token = traces.current.set("00-12345678901234567890123456789012-00f067aa0ba902b7-01")
+    try:
+        logger("wagate.test").info("ours")
+        assert lines.last["trace_id"] == "12345678901234567890123456789012"
+        logging.getLogger("uvicorn.error").info("theirs")
+        assert lines.last["trace_id"] == "12345678901234567890123456789012"
+    finally:
+        traces.current.reset(token)
+    logger("wagate.test").info("nobody's")
+    assert "trace_id" not in lines.last
