@@ -190,6 +190,12 @@ class Emulator:
         ]
         return Node(change, {"device_hash": digest}, content)
 
+    def keep_picture(self, picture: bytes) -> str:
+        """Store a picture; its id, new each time."""
+        identity = str(time.time_ns() // 1000 % 10**10 + next(self._numbers))
+        self.pictures[identity] = self.media.keep(picture)
+        return identity
+
     async def people_changed_picture(self, account: Account) -> None:
         """Somebody has a new picture: everybody who talked with them learns of it."""
         change = Node("set", {"jid": account.jid(), "id": account.picture, "author": account.jid()})

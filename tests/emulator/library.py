@@ -72,7 +72,9 @@ class Session:
             found[:] = [each for each in self.told[after:] if each.kind == kind and match(each.told)]
             return bool(found)
 
-        await self.library.until(there, f"{self.name}: no {kind}; {[each.kind for each in self.told[after:]]}")
+        await self.library.until(
+            there, lambda: f"{self.name}: no {kind} like that; {[each.kind for each in self.told[after:]]}"
+        )
         return found[0]
 
     async def text(self, text: str) -> Told:
@@ -123,7 +125,7 @@ class Library:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(out_read, "rb"))
         self._reading = asyncio.ensure_future(self._read(reader))
-        await self.until(lambda: self._ready, "the library's process did not start")
+        await self.until(lambda: self._ready, lambda: "the library's process did not start")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -165,13 +167,17 @@ class Library:
         os.write(self._pipe, json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
         return await asyncio.wait_for(answer, PATIENCE)
 
-    async def until(self, there: Callable[[], bool], why: str) -> None:
-        """Wait until something is so, looking at every piece of news."""
+    async def until(self, there: Callable[[], bool], why: Callable[[], str]) -> None:
+        """Wait until something is so, looking at every piece of news.
+
+        Raises:
+            AssertionError: it never was; with `why`, and the end of what the process printed.
+        """
         async with self._news:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait_for(lambda: there() or self._reading.done()), PATIENCE)
         if not there():
-            raise AssertionError(f"{why}\n{self.tail()}")
+            raise AssertionError(f"{why()}\n{self.tail()}")
 
     def tail(self) -> str:
         """The end of what the process printed."""
@@ -235,6 +241,11 @@ def enum(kind: str, name: str) -> dict[str, list[str]]:
 def message(content: Any) -> dict[str, str]:
     """A message as protobuf."""
     return {"message": base64.b64encode(content.SerializeToString()).decode()}
+
+
+def patch(content: Any) -> dict[str, str]:
+    """A patch of the app state as protobuf."""
+    return {"patch": base64.b64encode(content.SerializeToString()).decode()}
 
 
 def text_of(told: Any) -> str:

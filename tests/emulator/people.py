@@ -66,9 +66,7 @@ async def picture(emulator: Emulator, device: Device, request: Node) -> list[Nod
     if given is not None:
         if not given.bytes.startswith(b"\xff\xd8"):
             raise Refusal(406)
-        path = emulator.media.keep(given.bytes)
-        identity = str(int.from_bytes(hashlib.sha256(given.bytes + str(time.time_ns()).encode()).digest()[:5], "big"))
-        emulator.pictures[identity] = path
+        identity = emulator.keep_picture(given.bytes)
     if target.server == GROUP:
         await emulator.groups.depict(device.account, target, identity)
     else:

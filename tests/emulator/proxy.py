@@ -10,11 +10,15 @@ from tests.emulator.certificates import NAMES
 
 
 class Proxy:
-    """Leads WhatsApp's names to the emulator's TLS port and refuses every other. `asked`: each `name:port` in order."""
+    """Leads WhatsApp's names to the emulator's TLS port and refuses every other.
+
+    `asked`: each `name:port` in order; `refused`: those that nobody may ask for. While `shut` it answers 503 to all.
+    """
 
     def __init__(self, port: int) -> None:
         self.asked: list[str] = []
         self.refused: list[str] = []
+        self.shut = False
         self._target = port
         self._server: asyncio.Server | None = None
         self._tunnels: set[asyncio.Task[None]] = set()
@@ -60,6 +64,10 @@ class Proxy:
             await writer.drain()
             return
         self.asked.append(wanted)
+        if self.shut:
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return
         their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self._target)
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         pipes = [asyncio.ensure_future(_pipe(reader, their_writer)), asyncio.ensure_future(_pipe(their_reader, writer))]

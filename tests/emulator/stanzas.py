@@ -66,6 +66,9 @@ async def hear(emulator: Emulator, line: Line, node: Node) -> None:
     except (ValueError, KeyError):
         log.exception("%s said what nobody expected: %r", line, node)
         emulator.unknown.append(f"{line}: {node!r}")
+        if node.tag == "iq" and node.attrs.get("type") in ("get", "set"):
+            error = Node("error", {"code": 400, "text": "bad-request"})
+            await line.send(Node("iq", {"id": node.attrs.get("id"), "from": SERVER, "type": "error"}, [error]))
 
 
 async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
