@@ -19,6 +19,7 @@ from tests.emulator.accounts import Account, Accounts, Device, hash_of
 from tests.emulator.calls import Calls
 from tests.emulator.certificates import NoiseIdentity, server_side
 from tests.emulator.channels import Channels
+from tests.emulator.group_requests import GroupRequests
 from tests.emulator.groups import Gathering, Groups
 from tests.emulator.lines import Line
 from tests.emulator.linking import Linking
@@ -51,6 +52,7 @@ class Emulator:
         self.accounts = Accounts()
         self.media = Media()
         self.groups = Groups(self)
+        self.group_requests = GroupRequests(self)
         self.linking = Linking(self)
         self.messages = Messages(self)
         self.presence = Presence(self)

@@ -27,7 +27,7 @@ async def _media(emulator: Emulator, device: Device, request: Node) -> list[Node
 
 
 async def _groups(emulator: Emulator, device: Device, request: Node) -> list[Node]:
-    return await emulator.groups.answer(emulator, device, request)
+    return await emulator.group_requests.answer(device, request)
 
 
 async def _channels(emulator: Emulator, device: Device, request: Node) -> list[Node]:

@@ -146,6 +146,12 @@ async def test_a_message_that_cannot_be_read_is_asked_for_again_and_arrives(town
     await town.anna.call("send_message", jid(CLEO), "spoilt on the way")
     await town.cleo.wait("UndecryptableMessage")
     await town.cleo.text("spoilt on the way")
+    people = [town.emulator.person(number) for number in (BEN, CLEO)]
+    group = await town.emulator.create_group(town.emulator.person(ANNA), "Noisy", people)
+    town.emulator.messages.spoil = 1
+    await town.anna.call("send_message", jid(group.truth.jid), "spoilt in the group")
+    for session in (town.ben, town.cleo):
+        await session.text("spoilt in the group")
 
 
 async def test_a_call_rings_and_is_rejected_or_given_up(town: Town) -> None:

@@ -98,3 +98,22 @@ async def test_a_lost_acknowledgement_leaves_the_sender_without_an_answer() -> N
             async with asyncio.timeout(2):
                 await anna.call("send_message", jid(BEN), "unanswered")
         await ben.text("unanswered")
+
+
+async def test_people_answer_as_their_numbers_say() -> None:
+    silent, refusing, breaking, slow = (f"999{digit}0000001" for digit in "6789")
+    async with Emulator() as emulator, Library(emulator) as library:
+        anna = await library.link("anna", ANNA)
+        with pytest.raises(LibraryError, match="463"):
+            await anna.call("send_message", jid(refusing), "hello")
+        began = asyncio.get_running_loop().time()
+        await anna.call("send_message", jid(slow), "hello")
+        assert asyncio.get_running_loop().time() - began >= 2
+        logins = emulator.person(ANNA).devices[0].logins
+        sent = await anna.call("send_message", jid(breaking), "hello")
+        assert emulator.person(ANNA).devices[0].logins == logins + 1
+        same = [node for _, node in emulator.messages.seen if node.attrs["id"] == sent["told"]["ID"]]
+        assert len(same) == 2
+        with pytest.raises((TimeoutError, LibraryError)):
+            async with asyncio.timeout(2):
+                await anna.call("send_message", jid(silent), "hello")
