@@ -161,15 +161,14 @@ class Emulator:
                 await device.deliver(Node("notification", {**head, **attrs}, content))
 
     async def tell_devices(self, account: Account, change: str, device: Device) -> None:
-        """A device was added to or removed from an account: whoever may have its list learns of it.
+        """A device was added to or removed from an account: whoever asked for its list learns of it.
 
         Told once by number and once by LID: a client drops only the list that it keeps under the very address.
         """
-        for other in self.accounts:
-            if other is not account:
-                for mode in (PHONE, HIDDEN):
-                    attrs = {"type": "devices", "from": account.jid(mode)}
-                    await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
+        for other in self._watching(account):
+            for mode in (PHONE, HIDDEN):
+                attrs = {"type": "devices", "from": account.jid(mode)}
+                await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
         places = account.devices.values()
         listed = [Node("device", {"jid": each.jid(), "key-index": each.place or None}) for each in places]
         own = Node("devices", {"dhash": hash_of([each.jid() for each in places])}, listed)
@@ -179,10 +178,13 @@ class Emulator:
 
     async def tell_identity(self, account: Account) -> None:
         """Somebody's phone has new keys: who has a session with the old ones must forget it."""
-        for other in self.accounts:
+        for other in [account, *self._watching(account)]:
             for mode in (PHONE, HIDDEN):
                 attrs = {"type": "encrypt", "from": account.jid(mode)}
                 await self.notify(other, attrs, [Node("identity")], but=(account.phone,))
+
+    def _watching(self, account: Account) -> list[Account]:
+        return [self.accounts.get(number) for number in sorted(account.watchers - {account.number})]
 
     def _devices_changed(self, account: Account, change: str, device: Device, mode: str) -> Node:
         digest = hash_of([each.jid(mode) for each in account.devices.values()])

@@ -165,3 +165,11 @@ async def test_a_call_rings_and_is_rejected_or_given_up(town: Town) -> None:
     await ben.hang_up(second)
     await town.anna.wait("CallTerminate")
     await eventually(lambda: (first.ended, second.ended) == ("rejected", "hung up"))
+
+
+async def test_a_status_update_reaches_the_contacts_of_its_author(town: Town) -> None:
+    await town.anna.call("contact.put_contact_name", jid(CLEO), "Cleo", "Cleo")
+    await town.anna.call("send_message", jid("status@broadcast"), "sunny today")
+    told = (await town.cleo.text("sunny today")).told["Info"]["MessageSource"]
+    assert (told["Chat"]["User"], told["Chat"]["Server"]) == ("status", "broadcast")
+    assert not any(text_of(each.told) == "sunny today" for each in town.ben.told if each.kind == "Message")
