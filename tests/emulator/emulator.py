@@ -104,6 +104,11 @@ class Emulator:
         """The proxy that the client must be given."""
         return f"http://127.0.0.1:{self.proxy.port}"
 
+    @property
+    def socks_url(self) -> str:
+        """The same proxy for who prefers SOCKS5."""
+        return f"socks5://127.0.0.1:{self.proxy.port}"
+
     def environment(self, *, trusts: bool = True) -> dict[str, str]:
         """For a client's process, before it starts: our TLS authority alone, a dead end beside the proxy, and, where it
         `trusts`, the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of WhatsApp's."""

@@ -87,10 +87,14 @@ class Session:
 
 
 class Library:
-    """The process; an async context manager. `trusts`: whether it trusts the emulator, as no product ever does."""
+    """The process; an async context manager.
 
-    def __init__(self, emulator: Emulator, *, trusts: bool = True) -> None:
+    `trusts`: whether it trusts the emulator, as no product ever does; `proxy`: another address of the emulator's proxy.
+    """
+
+    def __init__(self, emulator: Emulator, *, trusts: bool = True, proxy: str = "") -> None:
         self.emulator = emulator
+        self.proxy = proxy or emulator.proxy_url
         self.trusts = trusts
         self.log = emulator.folder / f"library-{id(self)}.log"
         self._sessions: dict[str, Session] = {}
@@ -108,7 +112,10 @@ class Library:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("NEONIZE", "COVERAGE"))}
         environment.pop("PYTHONPATH", None)
         environment |= {**self.emulator.environment(trusts=self.trusts), "HOME": str(self.emulator.folder)}
-        arguments = [str(in_read), str(out_write), self.emulator.proxy_url]
+        if self.proxy.startswith("socks"):
+            # The library goes by both, its SOCKS proxy and then the environment's: for these names by the first alone.
+            environment["NO_PROXY"] = ".whatsapp.com,.whatsapp.net"
+        arguments = [str(in_read), str(out_write), self.proxy]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, str(Path(__file__).parent / "driver.py"), *arguments),

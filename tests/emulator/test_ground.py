@@ -90,8 +90,24 @@ async def test_the_proxy_refuses_every_name_that_is_not_whatsapps() -> None:
             writer.write(f"CONNECT {name}:443 HTTP/1.1\r\nHost: {name}:443\r\n\r\n".encode())
             assert answer in await reader.readline()
             writer.close()
+        emulator.proxy.shut = True
+        reader, writer = await asyncio.open_connection("127.0.0.1", emulator.proxy.port)
+        writer.write(b"CONNECT web.whatsapp.com:443 HTTP/1.1\r\n\r\n")
+        assert b"503" in await reader.readline()
+        writer.close()
         assert emulator.proxy.refused == ["example.org:443", "evilwhatsapp.net:443"]
-        assert emulator.proxy.asked == ["web.whatsapp.com:443"]
+        assert emulator.proxy.asked == ["web.whatsapp.com:443"] * 2
+
+
+async def test_the_proxy_refuses_who_looked_a_name_up_before_asking() -> None:
+    async with Emulator() as emulator:
+        reader, writer = await asyncio.open_connection("127.0.0.1", emulator.proxy.port)
+        writer.write(b"\x05\x01\x00")
+        assert await reader.readexactly(2) == b"\x05\x00"
+        writer.write(b"\x05\x01\x00\x01\x7f\x00\x00\x01\x01\xbb")
+        assert (await reader.readexactly(10))[1] == 2
+        writer.close()
+        assert emulator.proxy.refused == ["by address"]
 
 
 async def test_it_runs_as_a_process_and_is_moved_by_lines() -> None:
