@@ -56,7 +56,7 @@ fuzz: .venv/.installed  ## the property tests with many more examples
 bench: .venv/.installed  ## measure the workloads of docs/benchmarks.md
 	$(BIN)/python -m bench
 
-soak: .venv/.installed  ## run under load for a long time and watch memory, descriptors and loss
+soak: .venv/.installed  ## the long runs: kill everything for 5 minutes, send for 30; watch loss, memory, descriptors
 	$(BIN)/python -m bench.soak
 
 # One lock for every platform and Python ≥ 3.11, with hashes and without addresses. uv lives in an environment of its own.

@@ -1,72 +1,83 @@
-"""`python -m bench.soak`: a steady load for a long time, watching memory, descriptors and loss.
+"""`python -m bench.soak`: the long runs. Ends with 1 when a promise was not kept.
 
-Prints a line every ten seconds. Ends with 1 when something acknowledged was lost or repeated, or descriptors leaked.
+`steady` sends for half an hour and watches memory, descriptors and loss. `faults` kills the gateway and its readers for
+five minutes while events are made; `--write` puts what it found into docs/reliability.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import sys
 import tempfile
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
-from bench import machine
-from bench.load import Load, opened
-from bench.sends import SESSIONS, Sender, counts
-from bench.servers import Gateway, gateway, linked
+from bench import faults, machine, steady
+from bench.servers import PROGRAM
 
-SLICE_SECONDS = 10.0
-SPARE_DESCRIPTORS = 40
-"""How many more than after the first slice are no leak: connections of the client's that still linger."""
-
-
-async def soak(folder: Path, *, minutes: float, per_second: int) -> bool:
-    """Send at this rate for so long; whether all is well."""
-    async with gateway(folder / "soak") as server:
-        sender = Sender(server.caller, await linked(server.caller, SESSIONS))
-        requests, loads, open_files = sender.all_in_turn(), list[Load](), list[int]()
-        started = time.monotonic()
-        print("  minutes      sent   p99 ms  server CPU   RSS MB  descriptors", flush=True)
-        while time.monotonic() - started < minutes * 60:
-            load = await opened(server, requests, per_second=per_second, seconds=SLICE_SECONDS)
-            loads.append(load)
-            open_files.append(_descriptors(server))
-            print(
-                f"{(time.monotonic() - started) / 60:9.1f} {sum(len(each.bodies) for each in loads):9,} "
-                f"{load.milliseconds(0.99):8.1f} {load.server_cpu:11.0%} {machine.memory(server.pid)[0]:8.1f} "
-                f"{open_files[-1]:12}",
-                flush=True,
-            )
-        found = await counts(server.caller, loads)
-    for what, count in found.items():
-        print(f"{what}: {count}")
-    leaked = open_files[-1] - open_files[0] > SPARE_DESCRIPTORS
-    if leaked:
-        print(f"descriptors grew from {open_files[0]} to {open_files[-1]}")
-    return all(count.good for count in found.values()) and not leaked
-
-
-def _descriptors(server: Gateway) -> int:
-    return len(os.listdir(f"/proc/{server.pid}/fd"))
+PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+MARK = "<!-- what the last soak printed -->\n"
+DEFAULTS = {"steady": (30.0, 50), "faults": (5.0, 200)}
+"""Minutes, and sends or events a second."""
+KILL_EVERY = (4.0, 12.0)
 
 
 def main() -> int:
     """0 when all is well."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description="A steady load for a long time.")
-    parser.add_argument("--minutes", type=float, default=30, help="how long (30)")
-    parser.add_argument("--per-second", type=int, default=50, help="sends a second (50)")
-    chosen = parser.parse_args()
-    if reason := machine.missing():
+    chosen = _arguments()
+    if reason := machine.missing() or (None if PROGRAM.exists() else f"There is no {PROGRAM.name}: `make .venv`."):
         print(reason, file=sys.stderr)
         return 2
-    machine.stay_on(machine.CLIENT_CORE)
-    with tempfile.TemporaryDirectory(prefix="wagate-soak-") as folder:
-        well = uvloop.run(soak(Path(folder), minutes=chosen.minutes, per_second=chosen.per_second))
+    well = True
+    with tempfile.TemporaryDirectory(prefix="wagate-soak-", dir=chosen.dir) as folder:
+        # The steady one keeps to one core from then on; so it comes last.
+        for name in ("faults", "steady"):
+            if name in (chosen.only or DEFAULTS):
+                minutes, per_second = chosen.minutes or DEFAULTS[name][0], chosen.per_second or DEFAULTS[name][1]
+                if name == "steady":
+                    well &= uvloop.run(steady.run(Path(folder), minutes=minutes, per_second=per_second))
+                else:
+                    well &= _faults(Path(folder), minutes, per_second, chosen)
     return 0 if well else 1
+
+
+def _faults(folder: Path, minutes: float, per_second: int, chosen: argparse.Namespace) -> bool:
+    plan = faults.Plan(seconds=minutes * 60, per_second=per_second, kill_every=KILL_EVERY, seed=chosen.seed)
+    print(f"faults: seed {plan.seed}", flush=True)
+    before = os.getloadavg()
+    outcome = uvloop.run(faults.run(folder / "faults", plan))
+    late = [f"LATE: {each:.2f} s, {faults.BACKLOG_SECONDS:g} s at most" for each in outcome.late]
+    lines = [
+        f"machine: {machine.described()}",
+        f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average of the last 5 minutes {os.getloadavg()[1]:.1f}, "
+        f"before {before[1]:.1f}",
+        f"command: `python -m bench.soak --only faults --minutes {minutes:g} --per-second {per_second} "
+        f"--seed {plan.seed}`",
+        *outcome.lines(),
+        *late,
+    ]
+    print("\n".join(lines))
+    if chosen.write:
+        head, _, after = PAGE.read_text().partition(MARK)
+        _, heading, rest = after.partition("\n## ")
+        told = "\n".join(f"- {line}" for line in lines)
+        PAGE.write_text(f"{head}{MARK}\n{told}\n{heading}{rest}")
+    return not outcome.wrong and not late and not outcome.leaked
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Run for a long time under load.")
+    parser.add_argument("--only", action="append", choices=DEFAULTS, help="this one; may be given again")
+    parser.add_argument("--minutes", type=float, help="how long (steady 30, faults 5)")
+    parser.add_argument("--per-second", type=int, help="sends (steady, 50) or events (faults, 200) a second")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 16), help="of the faults; else by chance")
+    parser.add_argument("--write", action="store_true", help=f"put what the faults found into docs/{PAGE.name}")
+    parser.add_argument("--dir", type=Path, help="where the databases are made, instead of the temporary directory")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

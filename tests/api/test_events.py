@@ -193,6 +193,27 @@ def test_waiting_for_nothing_ends_in_time_with_nothing(reader: Reader) -> None:
     assert reader.read(f"?after={cursor}&wait=0")["data"] == []
 
 
+@pytest.mark.parametrize("end", ["revoked", "rotated"])
+def test_waiting_ends_within_a_second_when_the_key_does(reader: Reader, end: str) -> None:
+    made = reader.wagate.ask("POST", "/keys", {"name": "k", "permissions": ["events"]}, key=reader.key).body
+    box: list[Any] = []
+    gw = reader.wagate.running.gw
+
+    def wait() -> None:
+        box.append(reader.wagate.ask("GET", "/events?events=nothing&wait=20", key=made["secret"]))
+
+    waiting = threading.Thread(target=wait)
+    before = len(gw.broker._listeners.get("closing", ()))  # type: ignore[attr-defined]
+    waiting.start()
+    reader.wagate.until(lambda: len(gw.broker._listeners.get("closing", ())) > before)  # type: ignore[attr-defined]
+    started = time.monotonic()
+    method, verb = ("DELETE", "") if end == "revoked" else ("POST", ":rotate")
+    reader.wagate.ask(method, f"/keys/{made['id']}{verb}", key=reader.key)
+    waiting.join(15)
+    assert time.monotonic() - started < 1
+    refused(box[0], 401, "unauthorized")
+
+
 # Gone
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,6 +43,34 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
 @pytest.fixture
 def owner(wagate: SandboxGateway) -> Owner:
     return Owner(wagate)
+
+
+@contextlib.contextmanager
+def raw(owner: Owner) -> Iterator[socket.socket]:
+    """A connection without a client's library, its answers hardly buffered."""
+    place = urlsplit(ticket(owner.wagate, owner.key))
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.settimeout(PATIENCE)
+        line.connect((place.hostname, place.port))
+        line.sendall(
+            f"GET {place.path}?{place.query} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        said = b""
+        while b"heartbeatSeconds" not in said:
+            said += line.recv(4096)
+        yield line
+
+
+def frame(kind: int, said: bytes, *, end: bool = True) -> bytes:
+    """A client's frame, masked with zeros."""
+    return bytes((end << 7 | kind, 0x80 | len(said))) + bytes(4) + said
+
+
+def connections(owner: Owner) -> list[Any]:
+    """The organization's connections as the server holds them."""
+    return [reader.outlet for reader in owner.wagate.running.gw.feeds[owner.id].readers]
 
 
 # Refused
@@ -79,6 +110,47 @@ def test_a_long_message_ends_the_connection(owner: Owner) -> None:
         line.send("x" * 5000)
         assert closed(line) == (1009, [])
     owner.wagate.until(lambda: owner.id not in owner.wagate.running.gw.feeds)
+
+
+PINGS = frame(9, b"x" * 125) * 2000
+
+
+def test_pings_whose_answers_nobody_takes_are_not_kept(owner: Owner) -> None:
+    with raw(owner) as line:
+        (connection,) = connections(owner)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            line.settimeout(0.5)
+            while sent < 8 << 20:
+                sent += line.send(PINGS)
+        # What is written at once, and what one read may bring.
+        assert connection.transport.get_write_buffer_size() < 512 * 1024
+
+
+def test_of_a_message_without_end_nothing_is_kept(owner: Owner) -> None:
+    with raw(owner) as line:
+        (connection,) = connections(owner)
+        line.sendall(frame(1, b"", end=False) + frame(0, b"", end=False) * 5000 + frame(9, b"heard"))
+        said = b""
+        while b"heard" not in said:
+            said += line.recv(65536)
+        assert len(connection.frames) <= 1
+
+
+def test_who_talks_without_end_is_not_listened_to_all_the_time(owner: Owner) -> None:
+    with raw(owner) as line:
+        line.settimeout(0.3)
+        sent, begun = 0, time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            while time.monotonic() < begun + 1:
+                sent += line.send(frame(1, b"x") * 1000)
+        (connection,) = connections(owner)
+        assert not connection.transport.is_reading()
+        # It is still told what happens.
+        owner.record("1")
+        said = b""
+        while b'"code":"1"' not in said:
+            said += line.recv(65536)
 
 
 def test_who_does_not_read_is_closed_with_4408_holds_little_and_can_resume(owner: Owner) -> None:

@@ -56,6 +56,22 @@ def test_a_bad_ticket_is_401_before_the_upgrade(wagate: SandboxGateway, query: s
     assert turned_away(place(wagate, query)) == (401, "unauthorized")
 
 
+def test_a_refusal_is_no_defect_and_bears_the_callers_request_id(
+    wagate: SandboxGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InvalidStatus) as refusal, connect(place(wagate), additional_headers={"X-Request-Id": "mine-1"}):
+        pass
+    assert refusal.value.response.headers["x-request-id"] == "mine-1"
+    assert turned_away(place(wagate)) == (401, "unauthorized")
+    assert [line.getMessage() for line in caplog.records if line.levelname == "ERROR"] == []
+
+
+def test_the_upgrade_bears_a_request_id_too(owner: Owner) -> None:
+    with connect(ticket(owner.wagate, owner.key), additional_headers={"X-Request-Id": "mine-2"}) as line:
+        assert line.response is not None
+        assert line.response.headers["x-request-id"] == "mine-2"
+
+
 def test_a_ticket_works_once(owner: Owner) -> None:
     url = ticket(owner.wagate, owner.key)
     with connect(url):

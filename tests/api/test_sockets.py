@@ -181,6 +181,22 @@ def test_a_ping_comes_every_20_seconds(still: SandboxGateway) -> None:
             assert ping == {"event": "ping", "timestamp": still.running.gw.clock.now()}
 
 
+def test_the_firehose_pings_once_for_all_logs(still: SandboxGateway) -> None:
+    gw, mine = still.running.gw, home(still)
+    for _ in range(3):
+        Owner(still)
+    who = Caller(organization_id=mine, user_id="usr_1", capabilities=frozenset({*CAPABILITIES, "super_admin"}))
+    secret = still.run(tickets.issue(gw, who, AskTicket(scope="firehose")))
+    with connect(place(still, f"?ticket={secret}")) as line:
+        frames(line, 1)
+        still.until(lambda: len(gw.feeds) == 4)
+        for code in ("1", "2"):
+            still.advance(20)
+            still.run(record(gw, mine, code))
+            ping, event = frames(line, 2)
+            assert (ping["event"], event["payload"]) == ("ping", {"code": code})
+
+
 def test_since_that_has_left_the_log_is_told_and_everything_from_the_oldest_follows(still: SandboxGateway) -> None:
     gw, mine = still.running.gw, home(still)
     still.run(record(gw, mine, *map(str, range(5))))

@@ -69,6 +69,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         ({"customHeaders": {"a": "b\nc"}}, "customHeaders"),
         ({"secret": ""}, "secret"),
         ({"secret": "with blank"}, "secret"),
+        ({"secret": "with-a-line-end\n"}, "secret"),
         ({"secret": "whsec_%"}, "secret"),
         ({"sessionId": "ses_nobody"}, "sessionId"),
         ({"organizationId": "org_mine"}, "organizationId"),

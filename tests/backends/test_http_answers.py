@@ -256,3 +256,25 @@ async def test_a_post_without_an_answer_fails_and_is_not_sent_again() -> None:
         with pytest.raises(FetchFailed, match="broke off"):
             await post(opened, f"{receiver.url}/hangs")
         assert receiver.paths == ["/silent", "/hangs"]
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+
+
+async def test_interim_answers_without_end_take_nobody_elses_time() -> None:
+    async def chatter(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(INTERIM * 1000)
+            await writer.drain()
+
+    async with receiving(x=chatter) as receiver, door() as opened:
+        with pytest.raises(FetchFailed, match="not HTTP"):
+            await opened.post(f"{receiver.url}/x", b"", {}, timeout=LONG)
+        await receiver.left.wait()
+
+
+async def test_a_few_interim_answers_are_let_through_each_time() -> None:
+    async with receiving(x=INTERIM * 10 + answer()) as receiver, door() as opened:
+        for _ in range(3):
+            assert (await opened.post(f"{receiver.url}/x", b"", {}, timeout=LONG)).status == 200
+        assert receiver.connections == 1

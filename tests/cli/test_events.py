@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.support.command import PROGRAM, Served, environment
+from tests.support.command import PROGRAM, Served, environment, wagate
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +67,33 @@ def test_a_cursor_that_is_none_is_told(served: Served) -> None:
     ended = served.run("events", "tail", "--after", "evt_x")
     assert (ended.code, ended.out) == (1, "")
     assert "event id" in ended.err
+
+
+def test_a_gateway_that_cannot_answer_is_asked_again_and_one_that_refuses_is_not() -> None:
+    said = iter([503, 200, 500, 401])
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = next(said)
+            event = {"id": "evt_1", "event": "message", "session": "ses_1", "payload": {}}
+            page = {"data": [event], "nextCursor": "evt_1"}
+            body = page if status == 200 else {"error": {"code": "told", "message": f"that is {status}"}}
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        ended = wagate("events", "tail", "--after", "evt_0", url=url, api_key="wa_" + "0" * 43)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert ended.out.split()[:2] == ["evt_1", "message"]
+    assert [f"that is {status}" in ended.err for status in (503, 500)] == [True] * 2
+    assert ended.code != 0
+    assert list(said) == []

@@ -62,7 +62,11 @@ class Device:
 
 @dataclass(eq=False)
 class Account:
-    """A person with a phone. `known`: whom they talked with; `blocked`: numbers; `timelocked`: 463 to strangers."""
+    """A person with a phone.
+
+    `known`: whom they talked with; `watchers`: who asked for their devices, and hears when these change; `blocked`:
+    numbers, in order; `timelocked`: messages to strangers are refused (463); `refusal`: why no login is taken now.
+    """
 
     number: str
     identity: KeyPair
@@ -72,6 +76,7 @@ class Account:
     picture: str = ""
     blocked: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    watchers: set[str] = field(default_factory=set)
     privacy: dict[str, str] = field(default_factory=dict)
     timelocked: bool = False
     refusal: dict[str, str] | None = None

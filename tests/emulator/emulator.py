@@ -16,8 +16,10 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulator.accounts import Account, Accounts, Device, hash_of
+from tests.emulator.calls import Calls
 from tests.emulator.certificates import NoiseIdentity, server_side
 from tests.emulator.channels import Channels
+from tests.emulator.group_requests import GroupRequests
 from tests.emulator.groups import Gathering, Groups
 from tests.emulator.lines import Line
 from tests.emulator.linking import Linking
@@ -50,10 +52,12 @@ class Emulator:
         self.accounts = Accounts()
         self.media = Media()
         self.groups = Groups(self)
+        self.group_requests = GroupRequests(self)
         self.linking = Linking(self)
         self.messages = Messages(self)
         self.presence = Presence(self)
         self.channels = Channels(self)
+        self.calls = Calls(self)
         self.pictures: dict[str, str] = {}
         self.states: dict[tuple[str, str], list[bytes]] = {}
         self.unknown: list[str] = []
@@ -99,6 +103,11 @@ class Emulator:
     def proxy_url(self) -> str:
         """The proxy that the client must be given."""
         return f"http://127.0.0.1:{self.proxy.port}"
+
+    @property
+    def socks_url(self) -> str:
+        """The same proxy for who prefers SOCKS5."""
+        return f"socks5://127.0.0.1:{self.proxy.port}"
 
     def environment(self, *, trusts: bool = True) -> dict[str, str]:
         """For a client's process, before it starts: our TLS authority alone, a dead end beside the proxy, and, where it
@@ -157,21 +166,30 @@ class Emulator:
                 await device.deliver(Node("notification", {**head, **attrs}, content))
 
     async def tell_devices(self, account: Account, change: str, device: Device) -> None:
-        """A device was added to or removed from an account: whoever may have its list learns of it.
+        """A device was added to or removed from an account: whoever asked for its list learns of it.
 
         Told once by number and once by LID: a client drops only the list that it keeps under the very address.
         """
-        for other in self.accounts:
-            if other is not account:
-                for mode in (PHONE, HIDDEN):
-                    attrs = {"type": "devices", "from": account.jid(mode)}
-                    await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
+        for other in self._watching(account):
+            for mode in (PHONE, HIDDEN):
+                attrs = {"type": "devices", "from": account.jid(mode)}
+                await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
         places = account.devices.values()
         listed = [Node("device", {"jid": each.jid(), "key-index": each.place or None}) for each in places]
         own = Node("devices", {"dhash": hash_of([each.jid() for each in places])}, listed)
         await self.notify(account, {"type": "account_sync", "from": account.jid()}, [own], but=(device,))
         attrs = {"type": "devices", "from": account.jid(HIDDEN)}
         await self.notify(account, attrs, [self._devices_changed(account, change, device, HIDDEN)], but=(device,))
+
+    async def tell_identity(self, account: Account) -> None:
+        """Somebody's phone has new keys: who has a session with the old ones must forget it."""
+        for other in [account, *self._watching(account)]:
+            for mode in (PHONE, HIDDEN):
+                attrs = {"type": "encrypt", "from": account.jid(mode)}
+                await self.notify(other, attrs, [Node("identity")], but=(account.phone,))
+
+    def _watching(self, account: Account) -> list[Account]:
+        return [self.accounts.get(number) for number in sorted(account.watchers - {account.number})]
 
     def _devices_changed(self, account: Account, change: str, device: Device, mode: str) -> Node:
         digest = hash_of([each.jid(mode) for each in account.devices.values()])
@@ -180,6 +198,12 @@ class Emulator:
             Node("key-index-list", {"ts": int(time.time())}, account.key_index()),
         ]
         return Node(change, {"device_hash": digest}, content)
+
+    def keep_picture(self, picture: bytes) -> str:
+        """Store a picture; its id, new each time."""
+        identity = str(time.time_ns() // 1000 % 10**10 + next(self._numbers))
+        self.pictures[identity] = self.media.keep(picture)
+        return identity
 
     async def people_changed_picture(self, account: Account) -> None:
         """Somebody has a new picture: everybody who talked with them learns of it."""

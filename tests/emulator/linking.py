@@ -156,7 +156,10 @@ class Linking:
         self._by_ref = {ref: each for ref, each in self._by_ref.items() if each is not line}
         account = device.account
         account.devices[device.place] = device
-        await self._emulator.tell_devices(account, "add", device)
+        if device.place:
+            await self._emulator.tell_devices(account, "add", device)
+        else:
+            await self._emulator.tell_identity(account)
         await line.end(Node("stream:error", {"code": "515"}))
 
     def forget(self, line: Line) -> None:

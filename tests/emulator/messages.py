@@ -16,16 +16,27 @@ if TYPE_CHECKING:
 
 _CARRIED = ("device-identity", "meta", "biz", "bot", "reporting")
 REACH_OUT = 463
+SLOW = 2.0
+_ORDINARY = "9990"
 
 
 class Messages:
-    """The post office. `seen`: every message that came in, as (sender, node), for tests that ask what was sent."""
+    """The post office. `seen`: every message that came in, as (sender, node).
+
+    A message is carried once for its id, however often it comes: a client that lost its line before the acknowledgement
+    sends the same bytes again. Whose number says so refuses, breaks the line, answers late or never, as in the sandbox.
+
+    For tests: `ack_delay` seconds pass before an acknowledgement; the next `lose_acks` never come; the next `spoil`
+    copies of messages arrive unreadable.
+    """
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self.seen: list[tuple[Device, Node]] = []
         self.ack_delay = 0.0
         self.lose_acks = 0
+        self._carried: set[tuple[str, str]] = set()
+        self.spoil = 0
 
     async def hear(self, sender: Device, node: Node) -> None:
         """A device sends a message: judge it, acknowledge it, carry it."""
@@ -47,22 +58,33 @@ class Messages:
         for account in recipients:
             account.known.add(sender.account.number)
             sender.account.known.add(account.number)
-        await self._carry(sender, node, recipients, shares)
-        await self._acknowledge(sender, Node("ack", ack))
+        key = (sender.account.number, node.attrs["id"])
+        again = key in self._carried and bool(shares)
+        self._carried.add(key)
+        if not again:
+            await self._carry(sender, node, recipients, shares)
+        nature = habits(recipients[0].number if to.server in (PHONE, HIDDEN) else _ORDINARY)
+        if nature.loses_ack:
+            return
+        if nature.breaks and not again:
+            if sender.line is not None:
+                sender.line.drop()
+            return
+        await self._acknowledge(sender, Node("ack", ack), late=SLOW if nature.slow else 0)
         if to.server in (PHONE, HIDDEN):
             await self._answer_as_phone(sender, node, recipients)
 
-    async def _acknowledge(self, sender: Device, ack: Node) -> None:
+    async def _acknowledge(self, sender: Device, ack: Node, *, late: float = 0) -> None:
         if self.lose_acks:
             self.lose_acks -= 1
             return
-        if self.ack_delay:
-            self._emulator.spawn(self._acknowledge_late(sender, ack))
+        if late or self.ack_delay:
+            self._emulator.spawn(self._acknowledge_late(sender, ack, late or self.ack_delay))
         else:
             await sender.deliver(ack, keep=False)
 
-    async def _acknowledge_late(self, sender: Device, ack: Node) -> None:
-        await asyncio.sleep(self.ack_delay)
+    async def _acknowledge_late(self, sender: Device, ack: Node, after: float) -> None:
+        await asyncio.sleep(after)
         await sender.deliver(ack, keep=False)
 
     def _recipients(self, sender: Device, to: Jid) -> tuple[list[Account], int]:
@@ -80,7 +102,8 @@ class Messages:
         account = accounts.of(to)
         if account is None:
             return [], 404
-        if own.timelocked and account is not own and account.number not in own.known:
+        stranger = account is not own and account.number not in own.known
+        if habits(account.number).refuses or (own.timelocked and stranger):
             return [], REACH_OUT
         return [account] if account is own else [account, own], 0
 
@@ -106,11 +129,14 @@ class Messages:
         common = node.all("enc")
         carried = [child for child in node.children if child.tag in _CARRIED]
         mine = {self._emulator.accounts.device(jid): share for jid, share in shares.items()}
-        if to.server == GROUP:
+        if isinstance(alone := node.attrs.get("participant"), Jid):
+            # The answer to a retry: for the device that could not read it.
+            mine = {self._emulator.accounts.device(alone): common}
+        elif to.server == GROUP:
             reached = [device for account in recipients for device in account.devices.values()]
             mine = {device: [*mine.get(device, []), *common] for device in reached}
         elif not shares and common:
-            # A message to one device alone: to the own phone, or the answer to a retry.
+            # To one device alone: the own phone, or the answer to a retry.
             mine = {self._emulator.accounts.device(to): common}
         elif to.server == BROADCAST:
             mine = {device: [*share, *common] for device, share in mine.items()}
@@ -119,6 +145,9 @@ class Messages:
                 continue
             if device.place == 0 and not device.noise:
                 continue
+            if self.spoil:
+                self.spoil -= 1
+                share = [Node(each.tag, each.attrs, _spoilt(each.bytes)) for each in share]
             attrs = self._address(sender, device, node)
             await device.deliver(Node("message", attrs, [*share, *carried]))
 
@@ -171,6 +200,12 @@ class Messages:
         else:
             author, mode = to, to.server
             told |= {"from": reader.jid(mode) if mode in (PHONE, HIDDEN) else to, "recipient": attrs.get("recipient")}
+        if kind in ("read", "played", "read-self"):
+            # The reader's other devices clear the chat too.
+            own = {**told, "from": to, "recipient": None} if to.server == GROUP else {**told, "recipient": to.bare}
+            for device in reader.account.companions:
+                if device is not reader:
+                    await device.deliver(Node("receipt", own, node.content))
         account = self._emulator.accounts.of(author) if isinstance(author, Jid) else None
         if account is None:
             return
@@ -179,6 +214,12 @@ class Messages:
         for device in devices:
             if device is not None and device.noise and device is not reader:
                 await device.deliver(Node("receipt", told, node.content))
+
+
+def _spoilt(ciphertext: bytes) -> bytes:
+    """One bit is other than it was: in the middle, as the ends of a first message hold what nobody checks."""
+    middle = len(ciphertext) // 2
+    return ciphertext[:middle] + bytes([ciphertext[middle] ^ 1]) + ciphertext[middle + 1 :]
 
 
 def _shares(node: Node) -> dict[Jid, list[Node]]:

@@ -21,6 +21,7 @@ def _folder() -> Path:
 if str(_folder()) not in sys.path:
     sys.path.append(str(_folder()))
 
+from Neonize_pb2 import PatchInfo  # noqa: E402
 from waAdv.WAAdv_pb2 import (  # noqa: E402
     ADVDeviceIdentity,
     ADVKeyIndexList,
@@ -48,5 +49,6 @@ __all__ = (
     "HistorySync",
     "HistorySyncNotification",
     "Message",
+    "PatchInfo",
     "SyncdPatch",
 )

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.emulator.conftest import ANNA, BEN, CLEO, Town
-from tests.emulator.library import LibraryError, enum, jid, message, raw, text_of, why_not
+from tests.emulator.library import LibraryError, enum, eventually, jid, message, raw, text_of, why_not
 from tests.emulator.media import HOST
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import Message
@@ -137,3 +137,39 @@ async def test_a_reach_out_lock_refuses_strangers_and_lets_known_chats_be(town: 
     await town.ben.text("still here")
     person.timelock(False)
     await town.anna.call("send_message", jid("99900000055"), "hello stranger")
+
+
+async def test_a_message_that_cannot_be_read_is_asked_for_again_and_arrives(town: Town) -> None:
+    await town.anna.call("send_message", jid(CLEO), "readable")
+    await town.cleo.text("readable")
+    town.emulator.messages.spoil = 1
+    await town.anna.call("send_message", jid(CLEO), "spoilt on the way")
+    await town.cleo.wait("UndecryptableMessage")
+    await town.cleo.text("spoilt on the way")
+    people = [town.emulator.person(number) for number in (BEN, CLEO)]
+    group = await town.emulator.create_group(town.emulator.person(ANNA), "Noisy", people)
+    town.emulator.messages.spoil = 1
+    await town.anna.call("send_message", jid(group.truth.jid), "spoilt in the group")
+    for session in (town.ben, town.cleo):
+        await session.text("spoilt in the group")
+
+
+async def test_a_call_rings_and_is_rejected_or_given_up(town: Town) -> None:
+    anna, ben = town.emulator.person(ANNA), town.emulator.person(BEN)
+    first = await ben.ring(anna)
+    offered = await town.anna.wait("CallOffer")
+    meta = offered.told["basicCallMeta"]
+    await town.anna.call("reject_call", jid(f"{meta['from']['User']}@{meta['from']['Server']}"), meta["callID"])
+    second = await ben.ring(anna, video=True)
+    await town.anna.wait("CallOffer", lambda told: told["basicCallMeta"]["callID"] == second.identity)
+    await ben.hang_up(second)
+    await town.anna.wait("CallTerminate")
+    await eventually(lambda: (first.ended, second.ended) == ("rejected", "hung up"))
+
+
+async def test_a_status_update_reaches_the_contacts_of_its_author(town: Town) -> None:
+    await town.anna.call("contact.put_contact_name", jid(CLEO), "Cleo", "Cleo")
+    await town.anna.call("send_message", jid("status@broadcast"), "sunny today")
+    told = (await town.cleo.text("sunny today")).told["Info"]["MessageSource"]
+    assert (told["Chat"]["User"], told["Chat"]["Server"]) == ("status", "broadcast")
+    assert not any(text_of(each.told) == "sunny today" for each in town.ben.told if each.kind == "Message")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,10 @@ def test_an_id_holds_its_number(ms: int, number: int) -> None:
     assert number == 2**80 - 1 or event_id(ms, number + 1) > id
 
 
-@pytest.mark.parametrize("id", ["", "evt_", "x" * 30, "evt_" + "U" * 26, "evt_" + "8" * 26, "EVT_" + "0" * 26])
+@pytest.mark.parametrize(
+    "id",
+    ["", "evt_", "x" * 30, "evt_" + "U" * 26, "evt_" + "8" * 26, "EVT_" + "0" * 26, "evt_01arz3ndektsv4rrffq69g5fav"],
+)
 def test_what_is_no_id_is_refused(id: str) -> None:
     with pytest.raises(BadRequest):
         number_of(id)
@@ -91,6 +95,37 @@ async def test_a_piece_at_a_time_leaves_after_its_days(gw: Gateway, who: Caller)
     assert gone.value.details == {"oldest": left}
     # Whoever has read the fifth misses nothing.
     assert (await events.read(gw, who, Wish(after=event_id(0, 5))))[1] is not None
+
+
+class Interrupted:
+    """A database where the janitor comes in between: behind the first reading."""
+
+    def __init__(self, gw: Gateway) -> None:
+        self._gw = gw
+        self._came = False
+
+    async def one(self, sql: str, **values: object) -> object:
+        return await self._then(await self._gw.db.one(sql, **values))
+
+    async def all(self, sql: str, **values: object) -> object:
+        return await self._then(await self._gw.db.all(sql, **values))
+
+    async def _then(self, found: object) -> object:
+        if not self._came:
+            self._came = True
+            while await events.expire(self._gw):
+                pass
+        return found
+
+
+async def test_what_leaves_the_log_while_it_is_read_is_told_and_not_skipped(gw: Gateway, who: Caller) -> None:
+    await record(gw, who, *"abc")
+    first = (await ids(gw, who))[0]
+    await gw.clock.advance(6 * DAY)  # type: ignore[attr-defined]
+    await record(gw, who, "d")
+    await gw.clock.advance(2 * DAY)  # type: ignore[attr-defined]
+    with pytest.raises(CursorExpired):
+        await events.read(dataclasses.replace(gw, db=Interrupted(gw)), who, Wish(after=first))  # type: ignore[arg-type]
 
 
 async def test_a_cursor_of_the_future_reads_nothing(gw: Gateway, who: Caller) -> None:

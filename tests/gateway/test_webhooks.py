@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 
 from tests.support.parts import caller, log, opened, within
 from tests.support.webhooks import happened, listed, made
+from wagate.backends.sealing import Sealer
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Window, deliveries, events, sessions, webhooks
 from wagate.model.events import WebhookNotice
@@ -160,6 +163,27 @@ async def test_secrets_and_headers_lie_sealed_and_a_rotation_keeps_the_old_one_f
         assert await secrets() == []
 
 
+async def test_a_rotation_that_is_asked_for_twice_is_made_once() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL, secret="first")
+        for _ in range(2):
+            await webhooks.update(gw, who, hook.id, UpdateWebhook(secret="second"))
+        row = await webhooks.require(gw.db, who, hook.id)
+        assert webhooks.opened(gw, webhooks.receiver_of(row, gw.clock.now()))[1] == ["second", "first"]
+
+
+async def test_a_webhook_whose_headers_cannot_be_opened_is_shown_without_them() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL, custom_headers={"X": "y"})
+        other = dataclasses.replace(gw, sealer=Sealer(b"another key" + bytes(21)))
+        (shown,), _ = await webhooks.page(other, who, Window(50))
+        assert shown == msgspec.structs.replace(hook, custom_headers=msgspec.UNSET)
+        mended = await webhooks.update(other, who, hook.id, UpdateWebhook(custom_headers={"X": "z"}))
+        assert mended.custom_headers == {"X": "z"}
+
+
 async def test_a_change_changes_what_it_names_and_nothing_else() -> None:
     async with opened() as gw:
         who = await caller(gw)
@@ -210,3 +234,46 @@ async def test_what_leaves_the_log_undelivered_is_kept_for_its_delivery() -> Non
             pass
         assert await gw.db.all("SELECT id FROM events") == []
         assert await gw.db.all("SELECT payload FROM deliveries") == [('{"jid":"kept"}',)]
+
+
+async def test_a_status_is_searched_piece_by_piece_and_found_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "_PIECE", 7)
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL)
+        await happened(gw, who, *map(str, range(40)))
+        every = await listed(gw, who, hook)
+        wanted = [every[number].event_id for number in (0, 6, 7, 20, 39)]
+        for id in wanted:
+            await gw.db.write(
+                lambda tx, id=id: tx.run("UPDATE deliveries SET status = 'failed' WHERE event_id = :id", id=id)
+            )
+        found, after = [], None
+        while True:
+            rows, after = await deliveries.page(gw, who, hook.id, Window(2, after), status="failed")
+            found += [row.event_id for row in rows]
+            if after is None:
+                break
+        assert found == wanted
+        assert [row.event_id for row in await listed(gw, who, hook, "pending")] == [
+            row.event_id for row in every if row.event_id not in wanted
+        ]
+        assert await listed(gw, who, hook, "dead") == []
+
+
+async def test_what_dies_again_at_once_is_replayed_once() -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        hook = await made(gw, who, URL)
+        await happened(gw, who, *map(str, range(5)))
+        await gw.db.write(lambda tx: tx.run("UPDATE deliveries SET status = 'dead', open = 0"))
+        await gw.db.script(
+            [
+                "CREATE TRIGGER again AFTER UPDATE ON deliveries WHEN NEW.status = 'pending' BEGIN "
+                "UPDATE deliveries SET status = 'dead', open = 0, last_error = 'again' "
+                "WHERE event_id = NEW.event_id; END"
+            ]
+        )
+        async with asyncio.timeout(10):
+            await deliveries.replay_dead(gw, who, hook.id, limit=2)
+        assert [each.last_error for each in await listed(gw, who, hook, "dead")] == ["again"] * 5

@@ -320,6 +320,7 @@ def test_webhooks(wagate: SandboxGateway) -> None:
     assert wagate.ask("GET", "/webhooks", key=mine).body["data"][2]["active"]
     far = later(wagate, 6 * DAY)
     due = wagate.run(attempts.claim(far, [((owner, slow.rpartition("/")[2]), 16)]))
+    wagate.run(attempts.release(far, due))
     wagate.run(attempts.settle(far, [(each, attempts.Attempt(error="no")) for each in due]))
     assert not wagate.ask("GET", slow, key=mine).body["active"]
     assert wagate.ask("DELETE", slow, key=mine).status == 204

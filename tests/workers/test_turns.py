@@ -84,3 +84,25 @@ def test_it_forgets_what_is_over() -> None:
     assert queue.load("w") == 0
     assert not any(vars(queue)[name] for name in vars(queue))
     assert turns.OF_ALL < 1000
+
+
+def test_what_is_dropped_is_given_back_and_nobody_else_loses_a_turn() -> None:
+    queue = Turns()
+    for number in range(6):
+        queue.put(due("o", "w", number))
+    queue.put(due("o", "v"))
+    queue.put(due("p", "u"))
+    first = begun(queue)
+    assert [each.event_id for each in queue.drop("w")] == ["004", "005"]
+    assert queue.drop("w") == queue.drop("nobody") == begun(queue) == []
+    for each in first:
+        queue.done(each)
+    assert queue.load("w") == 0
+    queue.put(due("o", "w", 7))
+    assert who(begun(queue)) == ["w"]
+    for number in range(3):
+        queue.put(due("q", "t", number))
+    assert len(queue.drop("t")) == 3
+    assert begun(queue) == []
+    queue.put(due("q", "t"))
+    assert who(begun(queue)) == ["t"]

@@ -9,7 +9,6 @@ signals nor start and stop.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -36,7 +35,6 @@ Observe = Callable[[str, int, float], None]
 
 log = structlog.get_logger(__name__)
 
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _ONCE = frozenset({b"x-api-key", b"authorization", b"idempotency-key", b"content-type", b"content-length"})
 _CLOSE = (b"connection", b"close")
 _JSON = (b"content-type", b"application/json")
@@ -111,11 +109,7 @@ class _Exchange:
         self.operation: Operation | None = None
         self.route = ""
         self.unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
-        given = self.headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            self.request_id = given.decode("ascii")
-        else:
-            self.request_id = ids.request_id()
+        self.request_id = ids.request_id(self.headers.get(b"x-request-id"))
 
     def span(self) -> traces.Span:
         """The trace that the caller goes on with, or a new one; health and metrics are not recorded."""

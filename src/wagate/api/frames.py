@@ -35,6 +35,8 @@ MOST_INCOMING = 4096
 GOING_AWAY = 1001
 
 _CLOSE_SECONDS = 5.0
+_HEARD_PER_SECOND = 64 * 1024
+"""How many bytes a second a client may say, and at once: they are dropped, but reading them takes everybody's time."""
 _STOP_SECONDS = 0.5
 _SEND_BUFFER = 256 * 1024
 _GONE_MS = 120_000
@@ -64,12 +66,16 @@ class Connection(WebSocketsSansIOProtocol):
 
     on_change: Callable[[], None] | None = None
     on_gone: Callable[[], None] | None = None
+    request_id: str
+    """The handshake's own, or a new one."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.logger = self.conn.logger = _quiet
         # Handshakes that are none are refused in the body that every error has.
         self.conn.reject = _rejection  # type: ignore[method-assign]
+        self._heard = self._heard_at = 0.0
+        self._listening: asyncio.TimerHandle | None = None
 
     def write(self, piece: bytes) -> bool:
         """Send whole frames if the client keeps up; False: nothing was sent."""
@@ -89,9 +95,7 @@ class Connection(WebSocketsSansIOProtocol):
             return
         self.close_sent = True
         self.transport.write(last + b"".join(self.conn.data_to_send()))
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._listen()
         self.close_timer = self.loop.call_later(within, self.transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -102,6 +106,8 @@ class Connection(WebSocketsSansIOProtocol):
             with contextlib.suppress(OSError):
                 # Whoever does not read should be known to be behind, and cost little; whoever is gone, be gone.
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+                # What nobody listens to should not pile up here, and the end that stands behind it be seen soon.
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _HEARD_PER_SECOND)
                 if hasattr(socket, "TCP_USER_TIMEOUT"):
                     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_MS)
 
@@ -112,9 +118,30 @@ class Connection(WebSocketsSansIOProtocol):
             self.handshake_complete = self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()) or _rejection(400, "").serialize())
             self.transport.close()
+        elif not self.close_sent:
+            self._weigh(len(data))
+
+    def _weigh(self, size: int) -> None:
+        """Whoever says too much is not listened to for as long as that much may take."""
+        now = self.loop.time()
+        self._heard = max(self._heard - (now - self._heard_at) * _HEARD_PER_SECOND, 0.0) + size
+        self._heard_at = now
+        too_much = self._heard - _HEARD_PER_SECOND
+        if too_much > 0 and self._listening is None and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._listening = self.loop.call_later(too_much / _HEARD_PER_SECOND, self._listen)
+
+    def _listen(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection ended."""
+        if self._listening is not None:
+            self._listening.cancel()
         super().connection_lost(exc)
         self._tell_gone()
 
@@ -136,11 +163,19 @@ class Connection(WebSocketsSansIOProtocol):
         """The app is started, and told that it has the connection itself."""
         super().handle_connect(event)
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.request_id = ids.request_id(dict(self.scope["headers"]).get(b"x-request-id"))
             self.scope["extensions"][CONNECTION] = cast(Any, self)
 
-    def send_receive_event_to_app(self) -> None:
-        """What clients say is dropped."""
-        self.frames = []
+    def handle_text(self, event: Any) -> None:
+        """What clients say is dropped, each piece as it comes: of empty ones a message may have any number."""
+
+    handle_bytes = handle_cont = handle_text
+
+    def handle_ping(self) -> None:
+        """Pings are answered; who sends them and takes no answer gets none kept."""
+        pongs = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pongs)
 
     def handle_parser_exception(self) -> None:
         """The client does not speak the protocol, or too much of it."""
@@ -153,6 +188,13 @@ class Connection(WebSocketsSansIOProtocol):
         """The client closes, or answers our closing."""
         super().handle_close(event)
         self._tell_gone()
+
+    async def send(self, message: Any) -> None:
+        """What the app says. A refusal completes the handshake: without that the server's log calls it a defect."""
+        if message["type"] == "websocket.accept":
+            message = {**message, "headers": [(b"x-request-id", self.request_id.encode())]}
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
 
     def _tell_gone(self) -> None:
         if self.on_gone is not None:

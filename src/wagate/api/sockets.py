@@ -21,10 +21,9 @@ from wagate.errors import BadRequest, Forbidden, NotFound, Unauthorized, WagateE
 from wagate.gateway import Gateway, feeds, organizations, tickets
 from wagate.gateway.feeds import Ending, Reader
 from wagate.gateway.tickets import Redeemed
-from wagate.model import ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
-from wagate.model.realtime import Connected, CursorLost, Ping
+from wagate.model.realtime import HEARTBEAT_SECONDS, Connected, CursorLost, Ping
 
 PATH = PREFIX + "/realtime"
 SLOW, REVOKED = 4408, 4401
@@ -66,18 +65,31 @@ class _Frames:
 _FRAMES = _Frames()
 
 
+class _FirehoseFrames(_Frames):
+    """As those of one log, but for the signs of life: one connection shows many logs."""
+
+    def heartbeat(self, now: int) -> bytes:
+        """None of each."""
+        return b""
+
+
+_FIREHOSE_FRAMES = _FirehoseFrames()
+
+
 async def serve(gw: Gateway, scope: Scope, receive: Receive, send: Send, *, origins: frozenset[bytes]) -> None:
     """One connection, from its handshake to its end. `origins`: the web pages that may open one."""
     await receive()
+    connection: Connection = scope["extensions"][CONNECTION]
+    named = connection.request_id
+    structlog.contextvars.bind_contextvars(request_id=named)
     try:
         opened = await _admit(gw, scope, origins)
     except WagateError as error:
-        await _refuse(send, answers.of_error(error))
+        await _refuse(send, answers.of_error(error), named)
         return
     except Exception as defect:
-        await _refuse(send, answers.of_defect(defect, None, request_id := ids.request_id()), request_id)
+        await _refuse(send, answers.of_defect(defect, None, named), named)
         return
-    connection: Connection = scope["extensions"][CONNECTION]
     try:
         if opened.scope == "firehose":
             await _firehose(gw, opened, connection, send)
@@ -85,7 +97,7 @@ async def serve(gw: Gateway, scope: Scope, receive: Receive, send: Send, *, orig
             await _organization(gw, opened, connection, send)
     except WagateError as error:
         if not connection.handshake_complete:
-            await _refuse(send, answers.of_error(error))
+            await _refuse(send, answers.of_error(error), named)
             return
         connection.finish(REVOKED if isinstance(error, Unauthorized) else 1011, trouble(error.message))
 
@@ -122,9 +134,9 @@ async def _admit(gw: Gateway, scope: Scope, origins: frozenset[bytes]) -> Redeem
     return await tickets.redeem(gw, ticket[1].decode())
 
 
-async def _refuse(send: Send, reply: Reply, request_id: str | None = None) -> None:
-    named = (request_id or ids.request_id()).encode()
-    headers = [(b"content-type", b"application/json"), (b"x-request-id", named), (b"cache-control", b"no-store")]
+async def _refuse(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    headers.append((b"x-request-id", request_id.encode()))
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
     await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answers.as_bytes(reply)})
@@ -132,7 +144,14 @@ async def _refuse(send: Send, reply: Reply, request_id: str | None = None) -> No
 
 async def _reader(gw: Gateway, opened: Redeemed, caller: Caller, connection: Connection) -> Reader:
     wish = feeds.wanted(caller, session_id=opened.session_id, names=opened.names)
-    return await feeds.follow(gw, caller, wish, packing=_FRAMES, outlet=lambda nudge: connection)
+    packing = _FIREHOSE_FRAMES if opened.scope == "firehose" else _FRAMES
+    return await feeds.follow(gw, caller, wish, packing=packing, outlet=lambda nudge: connection)
+
+
+async def _beat(gw: Gateway, connection: Connection) -> None:
+    while True:
+        await gw.clock.sleep(HEARTBEAT_SECONDS)
+        connection.write(_FRAMES.heartbeat(gw.clock.now()))
 
 
 def _greet(gw: Gateway, connection: Connection) -> None:
@@ -176,6 +195,7 @@ async def _firehose(gw: Gateway, opened: Redeemed, connection: Connection, send:
         readers[organization_id] = (reader, task)
 
     connection.on_change, connection.on_gone = changed, lambda: ended("gone")
+    beating = asyncio.create_task(_beat(gw, connection))
     try:
         for each in await organizations.all_of_them(gw):
             await join(each.id)
@@ -189,6 +209,7 @@ async def _firehose(gw: Gateway, opened: Redeemed, connection: Connection, send:
                     await join(each.id, since="")
         _finish(connection, over.result())
     finally:
+        beating.cancel()
         for reader, task in readers.values():
             reader.leave()
             task.cancel()

@@ -9,7 +9,7 @@ import msgspec
 from wagate.api import lists
 from wagate.api.lists import ListQuery, Page
 from wagate.api.operations import MANAGE, Call, Operation
-from wagate.errors import Gone, NotFound
+from wagate.errors import Conflict, Gone, NotFound
 from wagate.gateway import deliveries, webhooks
 from wagate.model.webhooks import CreateWebhook, Delivery, DeliveryStatus, TestResult, UpdateWebhook, Webhook
 
@@ -88,7 +88,7 @@ OPERATIONS = [
     _operation("getWebhook", "GET", "/{id}", get_webhook, answer=Webhook),
     _operation("updateWebhook", "PATCH", "/{id}", update_webhook, body=UpdateWebhook, answer=Webhook),
     _operation("deleteWebhook", "DELETE", "/{id}", delete_webhook, statuses=(204,)),
-    _operation("testWebhook", "POST", "/{id}:test", test_webhook, answer=TestResult),
+    _operation("testWebhook", "POST", "/{id}:test", test_webhook, answer=TestResult, errors=(Conflict,)),
     _operation(
         "listDeliveries", "GET", "/{id}/deliveries", list_deliveries, query=DeliveriesQuery, answer=Page[Delivery]
     ),

@@ -124,6 +124,15 @@ class Late:
         """See `Fetching.judge`."""
         self._judge(url)
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the next one who goes through need not wait."""
+        return self._made is not None and self._made.done()
+
+    async def make(self) -> None:
+        """Make it now: for whoever knows that somebody will go through."""
+        await self._open()
+
     async def close(self) -> None:
         """See `Opened.close`."""
         if self._made is not None:

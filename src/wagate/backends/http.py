@@ -26,6 +26,8 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from wagate.backends.doors import Answer, Fetched, FetchFailed, Sink, TooLarge
@@ -45,6 +47,7 @@ BODY_START: Final = 4 * 1024
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_ADDRESSES = 8
+_MOST_INTERIM = 16
 _NO_ADDRESS = "its host has no address"
 
 # Most servers close an idle connection after 5 s or later. We do it first: a post that meets a connection which is just
@@ -223,7 +226,7 @@ class CustomerDoor(Door):
         return addresses[:_MOST_ADDRESSES]
 
     def _connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(
+        return _Connector(
             resolver=_Resolver(self.checked),
             socket_factory=partial(checked_socket, self._guard),
             limit=self._connections,
@@ -263,6 +266,37 @@ class OperatorDoor(Door):
     def _follow(self, source: URL, target: URL) -> None:
         if source.scheme != target.scheme:
             raise UrlRefused("it is redirected to another scheme")
+
+
+class _Answers(ResponseHandler):
+    """The client's side of a connection. It would take interim answers (1xx) without end, as fast as they come, and
+    nothing else in this process would get a turn: a few are let through, more end the connection.
+    """
+
+    _interim = 0
+
+    def set_response_params(self, **more: Any) -> None:
+        """A request begins."""
+        self._interim = 0
+        super().set_response_params(**more)
+
+    def feed_data(self, data: tuple[RawResponseMessage, Any], size: int = 0) -> None:
+        """An answer's head came."""
+        if 100 <= data[0].code <= 199:
+            self._interim += 1
+            if self._interim == _MOST_INTERIM and self.transport is not None:
+                self.transport.close()
+                self.set_exception(aiohttp.ClientPayloadError("interim answers without end"))
+            if self._interim >= _MOST_INTERIM:
+                return
+        super().feed_data(data, size)
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        make: partial[Any] = partial(_Answers, loop=self._loop)
+        self._factory = make
 
 
 class _AddressRefused(OSError):

@@ -9,11 +9,17 @@ sqlite_writer.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 
 _COMMITS = 1000
 """After how many commits the log is moved: some 30 MB, which a start after a crash reads in a fraction of a second."""
+LONG = 64 << 20
+"""Bytes from which on the log is moved however few commits made it: under load a commit is of many callers. A log that
+begins anew is cut to this length, so a longer file is a longer log."""
+_SELDOM = 16
+"""Commits between two looks at the file."""
 _MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
@@ -38,9 +44,15 @@ class Checkpointer:
             self._moved, self._commits = False, 0
             with contextlib.suppress(sqlite3.Error):
                 connection.execute(_MOVE).fetchall()
-        elif self._commits >= _COMMITS:
+        elif self._commits >= _COMMITS or (self._commits % _SELDOM == 0 and self._is_long()):
             self._commits = 0
             self._wanted.set()
+
+    def _is_long(self) -> bool:
+        try:
+            return os.stat(f"{self._path}-wal").st_size > LONG
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Stop; whoever closes the database's last connection moves the rest."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from wagate.backends.callers import Caller, Part
 from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
-from wagate.backends.sqlite_log import Checkpointer
+from wagate.backends.sqlite_log import LONG, Checkpointer
 from wagate.backends.statements import opening, translate
 from wagate.errors import StorageUnavailable
 
@@ -191,7 +191,7 @@ def connect(path: str, *, cache_kib: int) -> sqlite3.Connection:
             "synchronous=FULL",
             "foreign_keys=ON",
             f"cache_size=-{cache_kib}",
-            "journal_size_limit=67108864",
+            f"journal_size_limit={LONG}",
             "temp_store=MEMORY",
             # Left to the checkpointer: inside a commit it would hold up everyone who waits for that commit.
             "wal_autocheckpoint=0",

@@ -244,6 +244,9 @@ async def _work(
     deliverer = Deliverer(gw)
     await deliverer.start(alone=alone)
     stack.push_async_callback(deliverer.close)
+    if isinstance(gw.http, Late) and await attempts.hungry(gw):
+        # Who comes back with something to deliver says that it is healthy when it can.
+        await gw.http.make()
     _task(stack, deliverer.run(), "deliverer", on_stop=on_stop)
 
 

@@ -1,6 +1,6 @@
 """A client of a running gateway, from the standard library: one request, one answer or one sentence.
 
-Called by the commands `sessions`, `events` and `send`. It repeats nothing by itself and follows no redirect.
+Called by the commands `sessions`, `events`, `webhooks` and `send`. It repeats nothing by itself, follows no redirect.
 """
 
 from __future__ import annotations

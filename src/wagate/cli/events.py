@@ -11,7 +11,7 @@ import typer
 
 from wagate.cli.client import Answered, Client, connect
 from wagate.cli.options import Json, KeyFile, Url
-from wagate.cli.terminal import Failed
+from wagate.cli.terminal import Failed, event_line
 
 app = typer.Typer(name="events", no_args_is_help=True, help="What happens, as the event log tells it.")
 
@@ -46,14 +46,15 @@ def tail(
     while True:
         try:
             page = _page(client, wish | {"wait": str(_WAIT), "limit": "200"}, cursor)
-        except Answered:
-            raise
         except Failed as failed:
+            # A request that cannot be right is not asked again; a gateway that cannot answer just now is.
+            if isinstance(failed, Answered) and failed.status < 500:
+                raise
             typer.echo(str(failed), err=True)
             time.sleep(1)
             continue
         for each in page["data"]:
-            typer.echo(json.dumps(each, ensure_ascii=False) if as_json else _line(each))
+            typer.echo(json.dumps(each, ensure_ascii=False) if as_json else event_line(each))
         cursor = page["nextCursor"]
 
 
@@ -71,9 +72,3 @@ def _page(client: Client, wish: dict[str, str], cursor: str) -> dict[str, Any]:
     query = urlencode(wish | ({"after": cursor} if cursor else {}))
     page: dict[str, Any] = client.call("GET", f"/events?{query}", timeout=_WAIT + 30)
     return page
-
-
-def _line(event: dict[str, Any]) -> str:
-    # Names and times first: what follows has no fixed width.
-    told = json.dumps(event["payload"], ensure_ascii=False)
-    return f"{event['id']}  {event['event']:<18}  {event['session']}  {told}"

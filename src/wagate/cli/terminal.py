@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -19,6 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Failed(Exception):
@@ -129,6 +131,18 @@ def moment(millis: int | None) -> str:
     if millis is None:
         return ""
     return datetime.datetime.fromtimestamp(millis / 1000).astimezone().isoformat(" ", "seconds")
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """An event as a line. Names first: what follows has no fixed width, and is whatever people wrote."""
+    told = json.dumps(event.get("payload"), ensure_ascii=False)
+    name = str(event.get("event"))
+    return plain(f"{event.get('id')}  {name:<18}  {event.get('session')}  {told}")
+
+
+def plain(text: str) -> str:
+    """`text` without anything that a terminal obeys: control characters and changes of direction are spelt out."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def sentence(text: str) -> str:

@@ -58,6 +58,13 @@ _REAP = """
 UPDATE deliveries SET holder = NULL, due_at = :now
 WHERE open = 1 AND ready = 1 AND holder IS NOT NULL AND (:everyone = 1 OR holder = :node)
 """
+_RELEASE = f"""
+UPDATE deliveries SET holder = NULL, due_at = :now
+WHERE {_HERE} AND event_id = :event_id AND open = 1 AND holder = :node
+"""
+_ORDERED = """
+SELECT id FROM webhooks WHERE organization_id = :organization_id AND ordered = 1 AND id IN ({each:ids})
+"""
 _SETTLE = f"""
 UPDATE deliveries SET status = :status, open = :open, attempts = :attempts, due_at = :due_at, holder = NULL,
   last_response_code = :code, last_error = :error,
@@ -159,7 +166,10 @@ async def claim(gw: Gateway, wants: Sequence[tuple[Place, int]]) -> list[Due]:
     found = []
     for receiver, rows in claimed:
         for event_id, session_id, name, timestamp, kept, attempts, trace in sorted(rows, key=lambda row: str(row[0])):
-            payload = kept or payloads.get((receiver.webhook.organization_id, event_id), "{}")
+            payload = kept or payloads.get((receiver.webhook.organization_id, event_id))
+            if payload is None:
+                # Its event leaves the log in this moment: its payload is kept, and found by the next claim.
+                continue
             body = body_of(receiver.webhook.organization_id, event_id, session_id, (name, timestamp, payload))
             found.append(
                 Due(
@@ -209,20 +219,39 @@ async def settle(gw: Gateway, tried: Sequence[tuple[Due, Attempt]]) -> None:
     now = gw.clock.now()
     by_organization = sorted(tried, key=lambda each: each[0].receiver.webhook.organization_id)
 
-    async def work(tx: Tx) -> list[str]:
-        told = []
+    async def work(tx: Tx) -> list[tuple[str, str]]:
+        off = []
         for organization_id, group in groupby(
             by_organization, key=lambda each: each[0].receiver.webhook.organization_id
         ):
             mine = list(group)
             await _settle_deliveries(tx, organization_id, mine, now)
-            if await _judge_webhooks(tx, organization_id, mine, now):
-                told.append(organization_id)
-        return told
+            off += [(organization_id, id) for id in await _judge_webhooks(tx, organization_id, mine, now)]
+        return off
 
-    for organization_id in await gw.db.write(work):
+    for organization_id, id in await gw.db.write(work):
+        webhooks.tell_changed(gw, id)
         events.hint(gw, organization_id)
     gw.broker.publish("attempts", msgspec.json.encode([_counted(due, result, now) for due, result in tried]))
+
+
+async def release(gw: Gateway, claimed: Sequence[Due]) -> None:
+    """Give back what was claimed and not tried: it is due again at once."""
+    rows = [
+        {
+            "organization_id": due.receiver.webhook.organization_id,
+            "webhook_id": due.receiver.webhook.id,
+            "event_id": due.event_id,
+            "now": gw.clock.now(),
+            "node": gw.rules.node,
+        }
+        for due in claimed
+    ]
+
+    async def work(tx: Tx) -> None:
+        await tx.many(_RELEASE, rows)
+
+    await gw.db.write(work)
 
 
 async def reap(gw: Gateway, *, everyone: bool) -> None:
@@ -265,9 +294,11 @@ def _told(receiver: Receiver, event_id: str, tried: Attempt) -> dict[str, str | 
 
 
 async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> None:
-    if any(due.receiver.webhook.ordered or result.error for due, result in tried):
-        # Before any webhook's row, as everywhere; and no event may join a queue whose head is being settled.
-        await tx.run(webhooks.LOCK, organization_id=organization_id)
+    # Before any webhook's row, as everywhere; and no event may join a queue whose head is being settled.
+    await tx.run(webhooks.LOCK, organization_id=organization_id)
+    # As they are now: the order may have been switched on while these were under way.
+    ids = msgspec.json.encode(sorted({due.receiver.webhook.id for due, _ in tried})).decode()
+    ordered = {row[0] for row in await tx.all(_ORDERED, organization_id=organization_id, ids=ids)}
     delivered, failed = [], []
     for due, result in tried:
         row = {
@@ -287,20 +318,20 @@ async def _settle_deliveries(tx: Tx, organization_id: str, tried: list[tuple[Due
             failed.append(row | more | {"status": "dead" if dead else "failed"})
     await tx.many(_DELIVERED, delivered)
     await tx.many(_SETTLE, failed)
-    lanes = {(due.receiver.webhook.id, due.session_id) for due, _ in tried if due.receiver.webhook.ordered}
+    lanes = {(due.receiver.webhook.id, due.session_id) for due, _ in tried if due.receiver.webhook.id in ordered}
     rows = [{"organization_id": organization_id, "webhook_id": id, "lane": lane} for id, lane in sorted(lanes)]
     await tx.many(_NEXT, rows)
 
 
-async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> bool:
-    """Note which webhooks are well and which fail; whether one was switched off, and an event says so."""
+async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, Attempt]], now: int) -> list[str]:
+    """Note which webhooks are well and which fail; those that were switched off, and an event says so of each."""
     well = {due.receiver.webhook.id for due, result in tried if result.error is None}
     failing = {
         due.receiver.webhook.id: (due.receiver, result.error) for due, result in tried if result.error is not None
     }
     for id in sorted(well):
         await tx.run(_WELL, organization_id=organization_id, webhook_id=id)
-    off = False
+    off = []
     for id, (receiver, error) in sorted(failing.items()):
         if id in well:
             continue
@@ -311,7 +342,7 @@ async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, A
             notice = WebhookNotice(webhook_id=id, reason="failing", last_error=error)
             facts: list[events.Fact] = [("webhook.disabled", notice)]
             await events.record(tx, now, organization_id, session_id=session_of(receiver), facts=facts)
-            off = True
+            off.append(id)
     return off
 
 

@@ -17,8 +17,8 @@ from ulid import ULID
 
 from wagate.backends.broker import Bell
 from wagate.backends.database import Tx
-from wagate.errors import BadRequest, CursorExpired, NotFound
-from wagate.gateway import Gateway, webhooks
+from wagate.errors import BadRequest, CursorExpired, NotFound, Unauthorized
+from wagate.gateway import Gateway, keys, webhooks
 from wagate.model import Shape, ids
 from wagate.model.events import Event
 from wagate.model.organizations import Caller
@@ -64,7 +64,11 @@ def number_of(id: str, *, field: str = "after") -> int:
     try:
         if not id.startswith("evt_") or len(id) != 30:
             raise ValueError
-        return int.from_bytes(ULID.from_str(id[4:]).bytes[6:], "big")
+        number = int.from_bytes(ULID.from_str(id[4:]).bytes[6:], "big")
+        # The library reads small letters too, but they sort behind all others: after such an id nothing would come.
+        if id != "evt_" + id[4:].upper():
+            raise ValueError
+        return number
     except ValueError:
         raise BadRequest.field(field, "is not an event id") from None
 
@@ -131,7 +135,7 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
         CursorExpired: `after` has left the log; `details.oldest` is where it begins now.
     """
     if wish.after is not None:
-        await check_kept(gw, caller.organization_id, wish.after)
+        number_of(wish.after)
     cursor, found = wish.after or "", list[Event]()
     plain = wish.names is None and wish.session_id is None and isinstance(caller.session_ids, UnsetType)
     for _ in range(_MOST_BATCHES):
@@ -139,6 +143,9 @@ async def read(gw: Gateway, caller: Caller, wish: Wish) -> tuple[list[Event], st
             break
         size = min(wish.limit, _BATCH) if plain else _BATCH
         rows = await gw.db.all(_READ, organization_id=caller.organization_id, after=cursor, limit=size)
+        if cursor:
+            # Behind the reading: what leaves the log in between is told, not skipped.
+            await check_kept(gw, caller.organization_id, cursor)
         for id, session_id, name, timestamp, payload in rows:
             cursor = id
             if _wanted(caller, wish, session_id, name):
@@ -180,11 +187,16 @@ async def following(gw: Gateway, organization_id: str, after: str, *, limit: int
 
 
 async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) -> tuple[list[Event], str]:
-    """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops."""
+    """As `read`; while there is nothing, wait up to `wait` seconds for something, or until the process stops.
+
+    Raises what `read` does, and:
+        Unauthorized: the caller's key ended meanwhile.
+    """
     loop = asyncio.get_running_loop()
     deadline, waited = loop.time() + wait, False
     subject = f"events.{caller.organization_id}"
-    with Bell(gw.broker, subject, "closing") as bell, Bell(gw.broker, "closing") as closing:
+    with Bell(gw.broker, subject, "keys", "closing") as bell, Bell(gw.broker, "closing") as closing:
+        standing = await _standing(gw, caller) if wait else None
         while True:
             bell.rung = False
             found, cursor = await read(gw, caller, wish)
@@ -199,6 +211,8 @@ async def read_or_wait(gw: Gateway, caller: Caller, wish: Wish, *, wait: float) 
             # The hint may be lost: look again every second all the same.
             waited = True
             await bell.wait(min(left, 1.0))
+            if await _standing(gw, caller) != standing:
+                raise Unauthorized
 
 
 async def expire(gw: Gateway, *, limit: int = 1000) -> int:
@@ -239,6 +253,20 @@ async def check_kept(gw: Gateway, organization_id: str, after: str) -> None:
     head = await gw.db.one(_LOG, organization_id=organization_id)
     if head is not None and number < head[1]:
         raise CursorExpired(oldest=event_id(head[0], head[1]))
+
+
+async def _standing(gw: Gateway, caller: Caller) -> str:
+    """What the caller's key is now, empty for a person; another text is another secret.
+
+    Raises:
+        Unauthorized: the key was revoked, or has expired.
+    """
+    if isinstance(caller.key_id, UnsetType):
+        return ""
+    found = (await keys.standing(gw, [caller.key_id])).get(caller.key_id)
+    if found is None or found.is_over(gw.clock.now()):
+        raise Unauthorized
+    return found.digest
 
 
 def tell_lag(gw: Gateway, recorded_at: int) -> None:

@@ -242,9 +242,11 @@ class Feed:
         Raises:
             CursorExpired: the log no longer leads on from there.
         """
+        found = await events.following(self._gw, self.organization_id, position, limit=_REPLAY_ROWS)
         if position:
+            # Behind the reading: what leaves the log in between is told, not skipped.
             await events.check_kept(self._gw, self.organization_id, position)
-        return await events.following(self._gw, self.organization_id, position, limit=_REPLAY_ROWS)
+        return found
 
     async def _follow(self) -> None:
         with Bell(self._gw.broker, f"events.{self.organization_id}") as bell:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Reader, Row, Tx
 from wagate.backends.guard import FRAMING, HeaderRefused, UrlRefused, judge_header
+from wagate.backends.sealing import CannotOpen
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Gateway, Window
 from wagate.model import Shape, ids
@@ -27,6 +29,8 @@ ROTATION_MS = 24 * 3_600_000
 
 TEST_EVENT = "webhook.test"
 """For the webhook that is tested alone, which gets it at once: no delivery is written."""
+
+log = structlog.get_logger(__name__)
 
 _COLUMNS = (
     "id, organization_id, url, events, retry_policy, active, ordered, created_at, updated_at, session_id,"
@@ -221,6 +225,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateWebhook) -> W
 
     row = await gw.db.write(work)
     assert row is not None
+    tell_changed(gw, id)
     return _webhook(gw, row)
 
 
@@ -238,6 +243,12 @@ async def delete(gw: Gateway, caller: Caller, id: str) -> None:
         await recount(tx, caller.organization_id)
 
     await gw.db.write(work)
+    tell_changed(gw, id)
+
+
+def tell_changed(gw: Gateway, id: str) -> None:
+    """Tell deliverers that what they hold of this webhook is old. Only after the commit."""
+    gw.broker.publish("webhooks", id.encode())
 
 
 async def recount(tx: Tx, organization_id: str) -> None:
@@ -323,10 +334,18 @@ def _secrets(gw: Gateway, old: Row, wish: str | UnsetType | None, now: int) -> d
     secret, previous, until = old[11:14]
     if wish is None:
         secret = previous = until = None
-    elif not isinstance(wish, UnsetType):
+    elif not isinstance(wish, UnsetType) and not _is_secret(gw, old, wish):
         previous, until = secret, None if secret is None else now + ROTATION_MS
         secret = gw.sealer.seal(wish, about=f"{old[0]} secret")
     return {"secret": secret, "previous_secret": previous, "previous_until": until}
+
+
+def _is_secret(gw: Gateway, old: Row, wish: str) -> bool:
+    """Whether a webhook's newest secret is this: a change that is asked for twice is made once."""
+    try:
+        return old[11] is not None and gw.sealer.open(old[11], about=f"{old[0]} secret") == wish
+    except CannotOpen:
+        return False
 
 
 def _sealed_headers(gw: Gateway, id: str, headers: dict[str, str] | None) -> str | None:
@@ -355,6 +374,10 @@ def _shown(row: Row) -> Webhook:
 
 
 def _webhook(gw: Gateway, row: Row) -> Webhook:
-    """A row as clients see it."""
-    headers = _opened_headers(gw, row[0], row[10])
+    """A row as clients see it; headers that cannot be opened any more hide no webhook."""
+    try:
+        headers = _opened_headers(gw, row[0], row[10])
+    except CannotOpen as failure:
+        log.warning("the headers of a webhook are not shown", webhook=row[0], why=str(failure))
+        headers = {}
     return msgspec.structs.replace(_shown(row), custom_headers=headers or UNSET)

@@ -6,10 +6,12 @@ The library that parses ULIDs takes 12 µs to write one, and a send writes seven
 from __future__ import annotations
 
 import random
+import re
 from functools import lru_cache
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _random_bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits
 
 
@@ -40,6 +42,8 @@ def wire_id() -> str:
     return f"3EB0{_random_bits(72):018X}"
 
 
-def request_id() -> str:
-    """An id for a request that brought none."""
+def request_id(brought: bytes | None = None) -> str:
+    """A request's id: the one that it brought, if that is 1 to 128 visible ASCII characters, else a new one."""
+    if brought is not None and _REQUEST_ID.fullmatch(brought):
+        return brought.decode("ascii")
     return f"req_{_random_bits(96):024x}"

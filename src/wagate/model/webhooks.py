@@ -21,7 +21,7 @@ JITTER = 0.2
 
 Url = Annotated[Line, Meta(min_length=1, max_length=2048)]
 Events = Annotated[list[Annotated[Line, Meta(min_length=1, max_length=100)]], Meta(max_length=100)]
-Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")]
+Secret = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^(?![\s\S]*[^!-~])")]
 CustomHeaders = Annotated[
     dict[Annotated[Line, Meta(min_length=1, max_length=256)], Annotated[str, Meta(max_length=8192)]],
     Meta(max_length=50),

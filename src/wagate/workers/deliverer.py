@@ -38,10 +38,13 @@ class Deliverer:
         self._hinted: set[str] = set()
         self._more: dict[Place, None] = {}
         self._mine: set[tuple[str, str]] = set()
+        # Webhooks that changed since the last claim began, and what was claimed for them as they were before.
+        self._changed: set[str] = set()
+        self._old: list[Due] = []
         self._tried: list[tuple[Due, Attempt]] = []
         self._woken, self._results = asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unsubscribe = gw.broker.subscribe("deliveries", self._hint)
+        self._stops = [gw.broker.subscribe("deliveries", self._hint), gw.broker.subscribe("webhooks", self._change)]
 
     async def start(self, *, alone: bool) -> None:
         """Free what an earlier life had claimed. `alone`: no other process uses this database."""
@@ -58,7 +61,8 @@ class Deliverer:
 
     async def close(self) -> None:
         """End what is under way; it is delivered again in the next life. What has ended is written down."""
-        self._unsubscribe()
+        for stop in self._stops:
+            stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -77,6 +81,7 @@ class Deliverer:
                 await asyncio.sleep(_COMPANY_SECONDS)
             self._woken.clear()
             try:
+                await self._release()
                 if loop.time() >= look_at:
                     look_at = loop.time() + _LOOK_SECONDS
                     self._hinted.clear()
@@ -102,6 +107,7 @@ class Deliverer:
         wants = [(place, room) for place, room in wants if room >= _AHEAD // 2]
         for start in range(0, len(wants), _WEBHOOKS):
             asked = wants[start : start + _WEBHOOKS]
+            self._changed.clear()
             found = await attempts.claim(self._gw, asked)
             got: dict[str, int] = {}
             for due in found:
@@ -109,7 +115,10 @@ class Deliverer:
                 key = (due.receiver.webhook.id, due.event_id)
                 if key not in self._mine:
                     self._mine.add(key)
-                    self._turns.put(due)
+                    if due.receiver.webhook.id in self._changed:
+                        self._old.append(due)
+                    else:
+                        self._turns.put(due)
             for place, room in asked:
                 if got.get(place[1], 0) < room:
                     self._more.pop(place, None)
@@ -166,6 +175,25 @@ class Deliverer:
                 if due.receiver.webhook.ordered:
                     self._more[due.receiver.webhook.organization_id, due.receiver.webhook.id] = None
                     self._woken.set()
+
+    async def _release(self) -> None:
+        """Give back what was claimed for webhooks as they are no more, to be claimed for what they are now."""
+        old, self._old = self._old, []
+        if old:
+            try:
+                await attempts.release(self._gw, old)
+            except BaseException:
+                self._old = old + self._old
+                raise
+            for due in old:
+                webhook = due.receiver.webhook
+                self._mine.discard((webhook.id, due.event_id))
+                self._more[webhook.organization_id, webhook.id] = None
+
+    def _change(self, payload: bytes) -> None:
+        self._changed.add(payload.decode())
+        self._old += self._turns.drop(payload.decode())
+        self._woken.set()
 
     def _hint(self, payload: bytes) -> None:
         self._hinted.add(payload.decode())

@@ -71,6 +71,21 @@ class Turns:
         elif not lane.running:
             del self._lanes[webhook.id]
 
+    def drop(self, webhook_id: str) -> list[Due]:
+        """Forget what waits of a webhook, and give it back; what is under way goes on."""
+        lane = self._lanes.get(webhook_id)
+        if lane is None or not lane.waiting:
+            return []
+        dropped = list(lane.waiting)
+        lane.waiting.clear()
+        able = self._able.get(lane.organization_id, {})
+        able.pop(webhook_id, None)
+        if not able:
+            self._able.pop(lane.organization_id, None)
+        if not lane.running:
+            del self._lanes[webhook_id]
+        return dropped
+
     def _begin(self, organization_id: str) -> Due:
         able = self._able.pop(organization_id)
         webhook_id = next(iter(able))
