@@ -14,7 +14,10 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
+from wagate.model.channels import ChannelChanged
+from wagate.model.chats import ChatMarked
 from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
+from wagate.model.messages import Arrived
 
 _APART_SECONDS = 60.0
 """An answer and its notice are never further apart; after that, the same change is another one."""
@@ -59,4 +62,11 @@ def change_of(report: base.Report, own: Callable[[str], bool]) -> Hashable | Non
         case MembersChanged() if own(report.sender or ""):
             people = sorted(each.person.jid or each.person.lid or "" for each in report.people)
             return ("moved", report.group_jid, report.change, *people)
+        case ChannelChanged():
+            return ("channel", report.jid, report.action)
+        case ChatMarked() if report.picture_id or report.picture_removed:
+            return ("picture", report.chat, report.picture_removed is True)
+        case Arrived() if report.chat.endswith("@newsletter"):
+            # What is posted in a channel comes back to whoever posted it, as everybody's.
+            return ("post", report.chat, report.wire_id)
     return None

@@ -14,13 +14,14 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp.addresses import by_text, called, parsed, person, text_of, to_library
+from wagate.engines.whatsapp.addresses import both_known, by_text, called, parsed, person, text_of, to_library
 from wagate.engines.whatsapp.groups import came, participant, seen
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
 from wagate.engines.whatsapp.refusals import Complaint
 from wagate.errors import BadRequest, NotFound, NotGroupAdmin, Refused
 from wagate.model import actions
+from wagate.model.chats import ChatMarked
 from wagate.model.groups import (
     AddResult,
     AddResults,
@@ -203,7 +204,7 @@ def _an_invite() -> Iterator[None]:
     try:
         yield
     except Complaint as complaint:
-        if complaint.code in (404, 406, 410):
+        if complaint.code in (400, 404, 406, 410):
             raise BadRequest.field("invite", "leads to no group (any more)") from None
         if complaint.code == 401:
             raise Refused(reason="removed_earlier", waCode=401) from None
@@ -219,13 +220,16 @@ async def leave(line: Line, action: actions.LeaveGroup) -> None:
     _keep_moved(line, action.group, "leave", [me], self_left=True)
 
 
-async def set_picture(line: Line, action: actions.SetGroupPicture, file: str) -> PictureSet:
+async def set_picture(line: Line, action: actions.SetGroupPicture, file: str | None) -> PictureSet:
     """A new picture, a JPEG at this path."""
-    octets = Path(file).read_bytes()
+    if file is None:
+        raise NotFound("the picture's bytes are not there")
+    octets = await asyncio.to_thread(Path(file).read_bytes)
     group = to_library(line.library.messages, action.group)
     done = await line.call(
         "SetGroupPhoto", group, len(group), octets, len(octets), returns="SetGroupPhotoReturnFunction"
     )  # fmt: skip
+    line.keep([ChatMarked(chat=action.group, picture_id=done.PictureID)])
     return PictureSet(id=done.PictureID)
 
 
@@ -305,8 +309,16 @@ def _changed(line: Line, group: str, **what: Any) -> None:
 
 async def _moved(line: Line, group: str, change: Any, moved: list[Any]) -> None:
     """These participants, as the network answered, came, went, rose or fell."""
-    people = await asyncio.to_thread(lambda: [participant(line, each) for each in moved])
+    people = await asyncio.to_thread(lambda: [_whole(line, participant(line, each)) for each in moved])
     _keep_moved(line, group, change, people)
+
+
+def _whole(line: Line, member: Participant) -> Participant:
+    """With both addresses, where the answer names one."""
+    who = member.person
+    if who.lid or not who.jid:
+        return member
+    return msgspec.structs.replace(member, person=both_known(line, parsed(line.library.messages, who.jid)))
 
 
 def _keep_moved(

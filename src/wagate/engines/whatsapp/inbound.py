@@ -27,7 +27,9 @@ _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 """The library's number of a receipt; 9 is a device that has the message while its person is not there."""
 
 _READ_BY_ME = (5, 7)
-_COMPOSING, _AUDIO = 1, 2
+_COMPOSING, _AUDIO, _ON = 1, 2, 1
+_FOREVER = 253_402_300_799_999
+"""The last moment there is, in epoch milliseconds: what is muted for good is muted until then."""
 
 
 def reports(line: Line, code: int, body: bytes) -> list[base.Report]:
@@ -165,7 +167,14 @@ def _channel(read: Any, code: int, body: bytes) -> list[base.Report]:
         return [ChannelChanged(jid=text_of(about.ID), action="join", name=about.ThreadMeta.Name.Text or UNSET)]
     if code == 33:
         return [ChannelChanged(jid=text_of(read("NewsletterLeave", body).ID), action="leave")]
-    return [ChannelChanged(jid=text_of(read("NewsletterMuteChange", body).ID), action="mute")]
+    change = read("NewsletterMuteChange", body)
+    return muted(text_of(change.ID), on=change.Mute == _ON)
+
+
+def muted(channel: str, *, on: bool) -> list[base.Report]:
+    """A channel is silent now, or no longer."""
+    until = _FOREVER if on else 0
+    return [ChannelChanged(jid=channel, action="mute"), ChatMarked(chat=channel, muted_until=until)]
 
 
 def _call(line: Line, event: Any) -> list[base.Report]:

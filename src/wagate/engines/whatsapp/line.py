@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -353,9 +353,13 @@ class Line(Heard):
             return []
 
     def _once(self, report: base.Report, *, ours: bool) -> bool:
-        """False for the second telling of a change that this account made in a group."""
+        """False for the second telling of what this account did."""
         change = change_of(report, self.is_own)
-        return change is None or self._echoes.tell(change, ours=ours, now=self._loop.time())
+        return change is None or self.first_of(change, ours=ours)
+
+    def first_of(self, change: Hashable, *, ours: bool) -> bool:
+        """Whether a change is to be told; see echoes.py."""
+        return self._echoes.tell(change, ours=ours, now=self._loop.time())
 
     async def _hold(self) -> None:
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

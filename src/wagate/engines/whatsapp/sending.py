@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from wagate.engines.whatsapp import content as contents
 from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.addresses import as_written_in, by_lid, parsed, to_library
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
-from wagate.errors import UnsupportedByEngine
-from wagate.model.contents import AlbumContent, Content, MediaContent, VoteContent
+from wagate.engines.whatsapp.refusals import Complaint
+from wagate.errors import NoAnswer, UnsupportedByEngine
+from wagate.model.contents import AlbumContent, Content, ImageContent, MediaContent, VoteContent
 from wagate.model.messages import Ack
 
 
@@ -30,15 +33,26 @@ async def send(line: Line, want: wire.Send) -> Ack:
 
 
 async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, str]) -> Ack:
-    """Its items one after the other, each pointing at the album that announces them."""
-    pictures = sum(item.content.__struct_config__.tag == "image" for item in album.items)
-    announced = contents.album_of(pictures, len(album.items) - pictures)
-    parent = await _say(line, announced, chat)
-    acks = []
-    for item in album.items:
-        message = await _message(line, item.content, chat, files)
+    """Its items one after the other, each pointing at the album that announces them; all are uploaded before.
+
+    Raises:
+        NoAnswer: a part of it is there: the whole is neither sent nor certainly not sent.
+    """
+    said = [msgspec.structs.replace(item.content, forwarded=album.forwarded) for item in album.items]
+    # What the album says as a whole, its first item says.
+    said[0] = msgspec.structs.replace(said[0], mentions=album.mentions, quote=album.quote)
+    messages = [await _message(line, content, chat, files) for content in said]
+    pictures = sum(isinstance(content, ImageContent) for content in said)
+    parent = await _say(line, contents.album_of(pictures, len(said) - pictures), chat)
+    acks: list[Ack] = []
+    for message in messages:
         contents.belongs(message, parent.wire_id, chat)
-        acks.append(await _say(line, message, chat))
+        try:
+            acks.append(await _say(line, message, chat))
+        except Complaint:
+            if not acks:
+                raise
+            raise NoAnswer("only a part of the album went out") from None
     items = [ack.wire_id for ack in acks]
     return Ack(wire_id=items[0], timestamp=acks[0].timestamp, item_ids=items)
 
@@ -97,4 +111,6 @@ async def _say(line: Line, message: Any, chat: str) -> Ack:
     encoded = message.SerializeToString()
     to = to_library(line.library.messages, chat)
     answer = await line.call("SendMessage", to, len(to), encoded, len(encoded), returns="SendMessageReturnFunction")
+    if chat.endswith("@newsletter"):
+        line.first_of(("post", chat, answer.SendResponse.ID), ours=True)
     return Ack(wire_id=answer.SendResponse.ID, timestamp=millis(answer.SendResponse.Timestamp))
