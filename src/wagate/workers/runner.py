@@ -155,12 +155,29 @@ class Runner:
 
     async def _link(self) -> None:
         """Wait for a phone; returns when linked, raises LeaseLost when that is over."""
-        await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
-        await self._line.link()
-        while self.held.wa_jid is None:
-            await self.wake_up.wait()
-            self.wake_up.clear()
+        tries = 0
+        while True:
+            await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
+            self._lost = False
+            try:
+                await self._line.link()
+                while not self._lost:
+                    await self.wake_up.wait()
+                    self.wake_up.clear()
+                    self._stop_if_ended()
+            except base.ConnectionLost:
+                pass
+            except base.LinkEnded as end:
+                await self._end(base.Ended(status=end.status, reason=end.reason))
             self._stop_if_ended()
+            if self.held.wa_jid is not None:
+                return
+            await self._rest(tries)
+            tries += 1
+
+    async def _rest(self, tries: int) -> None:
+        # Full jitter: sessions that were cut off together do not come back together.
+        await self._gw.clock.sleep(random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST)))
 
     async def _stay_online(self) -> None:
         tries = 0
@@ -175,10 +192,8 @@ class Runner:
                 await self._end(base.Ended(status=end.status, reason=end.reason))
             self._stop_if_ended()
             await self._offline()
-            # Full jitter: sessions that were cut off together do not come back together.
-            delay = random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST))
+            await self._rest(tries)
             tries += 1
-            await self._gw.clock.sleep(delay)
 
     async def _connect(self) -> None:
         self._lost = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import structlog
 from wagate.engines import base
 from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.fleet import Berth, Fleet
+from wagate.engines.whatsapp.passing import Passing
 from wagate.engines.whatsapp.process import Answer, Lost
 from wagate.errors import Gone, NoAnswer, SessionNotConnected, WagateError
 from wagate.model import Maybe
@@ -25,51 +26,65 @@ from wagate.model.sessions import PairingCode
 
 log = structlog.get_logger(__name__)
 
-_OPEN_SECONDS, _CLOSE_SECONDS, _CONNECT_SECONDS, _ACTION_SECONDS = 15.0, 15.0, 45.0, 30.0
+_OPEN_SECONDS, _CLOSE_SECONDS, _CONNECT_SECONDS, _ACTION_SECONDS = 15.0, 8.0, 45.0, 30.0
 _SEND_SECONDS = 60.0
-_TRIES = 3
+_ENDS_THE_LINE = frozenset({"LineLost", "Ended", "Linked"})
+_ENDS_LINKING = frozenset({"LineLost", "LinkTimedOut", "Ended"})
+
+Route = Callable[[str], Awaitable[str]]
+"""From a customer's proxy URL to the one that a host may use, its address checked; raises `ConnectionLost`."""
+
+
+async def as_given(proxy: str) -> str:
+    """The route that checks nothing."""
+    return proxy
 
 
 class Store(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a session's things are: its own folder, its keys' database if that is elsewhere, and the blob store."""
+    """Where a session's things are: its own folder, the blob store, and its way to the network."""
 
     folder: Path
     files: base.Files
-    dsn: str | None = None
+    route: Route = as_given
 
 
 class WhatsAppConnection:
-    """See the port. Reports are taken one batch after the other by a task of its own."""
+    """See the port. It is in one host at a time; what that host tells is handed on by a `Passing` of its own."""
 
     def __init__(self, account: base.Account, sink: base.Sink, fleet: Fleet, store: Store) -> None:
         self.account = account
         self._sink = sink
         self._fleet = fleet
+        self._store = store
         self._files = store.files
         self._folder = store.folder
-        self._dsn = store.dsn
         self._berth: Berth | None = None
+        self._passing: Passing | None = None
         self._online = False
         self._linking = False
+        self._spent = False
         self._closed = False
-        self._told: asyncio.Queue[wire.Told] = asyncio.Queue()
-        self._taken = 0
-        self._passed = asyncio.Condition()
-        self._taking: asyncio.Task[None] | None = None
+        self._placing: asyncio.Future[Berth] | None = None
         self._changing = asyncio.Lock()
 
     async def link(self) -> None:
         """Show codes, from a host of this session's own."""
-        await self._move(alone=True)
-        await self._ask(wire.Link(), seconds=_CONNECT_SECONDS)
+        await self._begin(wire.Link(proxy=await self._proxy()), alone=True)
 
     async def connect(self) -> None:
         """Go online in a shard."""
         if self._online and self._berth is not None:
             return
-        await self._move(alone=False)
-        await self._ask(wire.Connect(), seconds=_CONNECT_SECONDS)
-        self._online = True
+        await self._begin(wire.Connect(proxy=await self._proxy()), alone=False)
+        self._online = self._berth is not None
+
+    async def _begin(self, want: wire.Link | wire.Connect, *, alone: bool) -> None:
+        try:
+            await self._move(alone=alone)
+            await self._ask(want, seconds=_CONNECT_SECONDS)
+        except WagateError as error:
+            log.warning("a session cannot begin", session=self.account.session_id, error=str(error))
+            raise base.ConnectionLost from error
 
     async def snapshot(self) -> base.Snapshot:
         """The account's groups, and whom it knows."""
@@ -105,7 +120,8 @@ class WhatsAppConnection:
             answer = await self._ask(want, seconds=_ACTION_SECONDS)
             if isinstance(action, FetchMedia) and file is not None:
                 await self._files.put(action.into, _pieces(Path(file)))
-        await self._passed_by(answer.after)
+        if self._passing is not None:
+            await self._passing.passed(answer.after)
         return None if action.answer is None else msgspec.msgpack.decode(answer.body, type=action.answer)
 
     @contextlib.asynccontextmanager
@@ -135,52 +151,84 @@ class WhatsAppConnection:
         """Go offline, keep the keys. Idempotent."""
         self._closed = True
         self._online = False
+        if self._placing is not None:
+            self._placing.cancel()
         async with self._changing:
             await self._leave()
-        if self._taking is not None:
-            self._taking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._taking
+            if self._passing is not None:
+                await self._passing.close()
 
     async def _request_code(self, action: RequestCode) -> PairingCode:
+        proxy = await self._proxy()
         await self._move(alone=True)
-        answer = await self._ask(wire.LinkByCode(phone=action.phone), seconds=_ACTION_SECONDS)
+        answer = await self._ask(wire.LinkByCode(phone=action.phone, proxy=proxy), seconds=_ACTION_SECONDS)
         return PairingCode(code=msgspec.msgpack.decode(answer.body, type=str))
+
+    async def _proxy(self) -> str | None:
+        """Judged anew for each beginning: a name may lead elsewhere by then."""
+        return None if self.account.proxy_url is None else await self._store.route(self.account.proxy_url)
 
     async def _move(self, *, alone: bool) -> None:
         """Be in a host of the right kind, with the folder in our hands there."""
         async with self._changing:
-            if self._closed:
-                raise base.ConnectionLost
             berth = self._berth
-            if berth is not None and berth.host.alive and self._linking == alone:
+            fits = self._linking == alone and not self._spent and not self._closed
+            if fits and berth is not None and berth.host.alive:
                 return
             await self._leave()
-            berth = await self._fleet.berth(self.account.session_id, alone=alone)
-            self._linking = alone
-            self._berth, self._taken, self._told = berth, 0, asyncio.Queue()
-            berth.dead = lambda given_up: self._died(berth, given_up)
-            berth.host.lines[berth.number] = self._told.put_nowait
-            if self._taking is not None:
-                self._taking.cancel()
-            self._taking = asyncio.create_task(self._take(berth, self._told))
-            want = wire.Open(account=self.account, folder=str(self._folder), dsn=self._dsn)
-            await self._ask(want, seconds=_OPEN_SECONDS)
+            if self._passing is not None:
+                await self._passing.close()
+            self._linking, self._spent = alone, False
+            self._berth = berth = await self._place(alone=alone)
+            passing = self._passing = Passing(self._sink, self._folder, lambda number: _taken(berth, number))
+            berth.dead = lambda given_up: self._died(berth, passing, given_up)
+            berth.host.lines[berth.number] = lambda told: self._hear(passing, told)
+            account = msgspec.structs.replace(self.account, proxy_url=None)
+            want = wire.Open(account=account, folder=str(self._folder))
+            try:
+                await self._ask(want, seconds=_OPEN_SECONDS)
+            except BaseException:
+                await self._leave()
+                raise
+
+    async def _place(self, *, alone: bool) -> Berth:
+        """A place in a host; `close` need not wait for one.
+
+        Raises:
+            ConnectionLost: there is none now, or this is closed.
+        """
+        if self._closed:
+            raise base.ConnectionLost
+        placing = self._placing = asyncio.ensure_future(self._fleet.berth(self.account.session_id, alone=alone))
+        try:
+            return await placing
+        except asyncio.CancelledError:
+            if placing.done() and not placing.cancelled() and placing.exception() is None:
+                await self._fleet.leave(placing.result())
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                raise base.ConnectionLost from None
+            raise
+        finally:
+            self._placing = None
 
     async def _leave(self) -> None:
         berth, self._berth = self._berth, None
+        self._online = False
         if berth is None:
             return
         berth.dead = lambda given_up: None
-        hangs = False
-        if berth.host.alive and not berth.alone:
+        # A session that waits for a phone cannot be stopped in the library, only with its host: it has that for itself.
+        must_die = self._linking
+        if berth.host.alive and not must_die:
             try:
                 await berth.host.ask(berth.number, wire.Close(), seconds=_CLOSE_SECONDS)
-            except NoAnswer:
-                hangs = True
-            except (base.ConnectionLost, WagateError):
+            except base.ConnectionLost:
                 pass
-        await self._fleet.leave(berth, at_once=hangs)
+            except WagateError:
+                # It keeps the session for all we know, and its keys must not be used twice.
+                must_die = True
+        await self._fleet.leave(berth, at_once=must_die)
 
     async def _ask(self, want: wire.AnyWant, *, seconds: float) -> Answer:
         berth = self._berth
@@ -189,6 +237,9 @@ class WhatsAppConnection:
         berth.under_way += 1
         try:
             return await berth.host.ask(berth.number, want, seconds=seconds)
+        except base.LinkEnded:
+            self._online = False
+            raise
         except Lost as lost:
             if lost.sent and isinstance(want, wire.Send):
                 raise NoAnswer from None
@@ -196,37 +247,23 @@ class WhatsAppConnection:
         finally:
             berth.under_way -= 1
 
-    async def _take(self, berth: Berth, told: asyncio.Queue[wire.Told]) -> None:
-        """Pass on what the host tells, in order; say what is committed."""
-        while True:
-            batch = [await told.get()]
-            while not told.empty() and len(batch) < 64:
-                batch.append(told.get_nowait())
-            reports = [wire.reported(each) for one in batch for each in one.reports]
-            for report in reports:
-                if isinstance(report, (base.LineLost, base.Ended, base.Linked)):
-                    self._online = False
-            await self._sink(reports)
-            number = max(one.number for one in batch)
-            if number:
-                berth.host.taken(berth.number, number)
-                async with self._passed:
-                    self._taken = number
-                    self._passed.notify_all()
+    def _hear(self, passing: Passing, told: wire.Told) -> None:
+        if any(report.kind in _ENDS_THE_LINE for report in told.reports):
+            self._online = False
+        # Where linking has ended without a link the library keeps its thread: the next try needs another host.
+        self._spent |= self._linking and any(report.kind in _ENDS_LINKING for report in told.reports)
+        passing.put(told)
 
-    async def _passed_by(self, number: int) -> None:
-        async with self._passed:
-            await self._passed.wait_for(lambda: self._taken >= number)
-
-    def _died(self, berth: Berth, given_up: bool) -> None:
+    def _died(self, berth: Berth, passing: Passing, given_up: bool) -> None:
         if self._berth is not berth or self._closed:
             return
         self._berth = None
-        self._online = False
         end = base.Ended(status="failed", reason="engine_crashed")
-        self._told.put_nowait(
-            wire.Told(line=berth.number, number=0, reports=[wire.report(end if given_up else base.LineLost())])
-        )
+        self._hear(passing, wire.told_alone(wire.report(end if given_up else base.LineLost())))
+
+
+def _taken(berth: Berth, number: int) -> None:
+    berth.host.taken(berth.number, number)
 
 
 def _files_of(content: Content) -> list[str]:

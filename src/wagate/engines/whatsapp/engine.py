@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from wagate.engines import base
 from wagate.engines.whatsapp import performing
-from wagate.engines.whatsapp.connection import Store, WhatsAppConnection
-from wagate.engines.whatsapp.fleet import Fleet
+from wagate.engines.whatsapp.connection import Route, Store, WhatsAppConnection, as_given
+from wagate.engines.whatsapp.fleet import PULSE_SECONDS, Fleet
 from wagate.model.actions import Action, RequestCode
 from wagate.model.contents import Content
 
 HOST = (sys.executable, "-m", "wagate.engines.whatsapp.host")
 """How a host is started."""
 
+PER_HOST = 8
+"""Sessions that share a host unless told otherwise: so many are cut off together when native code dies."""
+
 
 class WhatsAppEngine:
-    """The engine; see the port. `folder`: where the sessions' stores are, this user's alone."""
+    """The engine; see the port. `folder`: where the sessions' stores are, this user's alone.
+
+    `per_host`: how many sessions share a host process; `route`: what judges a session's proxy at each connect.
+    """
 
     name = "whatsapp"
     promises = base.Promises(chooses_wire_id=False, acks_after_commit=False)
@@ -34,18 +41,19 @@ class WhatsAppEngine:
         files: base.Files,
         *,
         command: Sequence[str] = HOST,
-        per_host: int = 8,
-        dsn: str | None = None,
+        per_host: int = PER_HOST,
+        route: Route = as_given,
+        pulse: float = PULSE_SECONDS,
     ) -> None:
         self._folder = folder
         self._files = files
-        self._dsn = dsn
-        self._fleet = Fleet(command, per_host=per_host)
-        self._connections: set[WhatsAppConnection] = set()
+        self._route = route
+        self._fleet = Fleet(command, per_host=per_host, pulse=pulse)
+        self._connections: weakref.WeakSet[WhatsAppConnection] = weakref.WeakSet()
 
     async def open(self, account: base.Account, sink: base.Sink) -> WhatsAppConnection:
         """A connection, not yet online."""
-        store = Store(folder=self._place(account), files=self._files, dsn=self._dsn)
+        store = Store(folder=self._place(account), files=self._files, route=self._route)
         connection = WhatsAppConnection(account, sink, self._fleet, store)
         self._connections.add(connection)
         return connection
@@ -53,6 +61,15 @@ class WhatsAppEngine:
     async def forget(self, account: base.Account) -> None:
         """Remove a session's keys and what was kept for it."""
         await asyncio.to_thread(shutil.rmtree, self._place(account), True)
+
+    @property
+    def hosts(self) -> list[int]:
+        """The host processes that live now, by their numbers."""
+        return [host.pid for host in self._fleet.hosts()]
+
+    def host_of(self, session_id: str) -> int | None:
+        """The number of the host process that a session is in."""
+        return self._fleet.host_of(session_id)
 
     async def close(self) -> None:
         """Close every connection, and end every host."""

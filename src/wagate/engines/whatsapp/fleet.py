@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 _STARTS_AT_ONCE = 2
 _BACKOFF_MOST = 60.0
+PULSE_SECONDS = 5.0
+"""How often each host is asked for a sign of life: one that hangs is found within four of these."""
 
 
 class Berth:
@@ -40,9 +42,11 @@ class Berth:
 class Fleet:
     """The hosts. `command`: how one is started; `per_host`: how many sessions share one."""
 
-    def __init__(self, command: Sequence[str], *, per_host: int) -> None:
+    def __init__(self, command: Sequence[str], *, per_host: int, pulse: float = PULSE_SECONDS) -> None:
         self._command = list(command)
         self._per_host = per_host
+        self._pulse = pulse
+        self._guilty: dict[HostProcess, str] = {}
         self._berths: dict[HostProcess, dict[int, Berth]] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
@@ -55,6 +59,11 @@ class Fleet:
     def hosts(self) -> list[HostProcess]:
         """The hosts that live now."""
         return list(self._berths)
+
+    def host_of(self, session_id: str) -> int | None:
+        """The process that a session is in now."""
+        berths = (berth for each in self._berths.values() for berth in each.values())
+        return next((berth.host.pid for berth in berths if berth.session_id == session_id), None)
 
     async def berth(self, session_id: str, *, alone: bool = False) -> Berth:
         """A place for a session; its host runs.
@@ -75,17 +84,18 @@ class Fleet:
             return self._place(session_id, await self._start(), alone=False)
 
     async def leave(self, berth: Berth, *, at_once: bool = False) -> None:
-        """Give a place back; a host without sessions ends. `at_once`: it does not answer, and is killed."""
+        """Give a place back; a host without sessions ends. `at_once`: this host cannot let it go, and is killed."""
         berths = self._berths.get(berth.host)
         if berths is None or berths.pop(berth.number, None) is None:
             return
         berth.host.lines.pop(berth.number, None)
-        if at_once:
-            # The others in it are cut off as by a crash, and come back elsewhere.
-            await berth.host.stop(at_once=True)
-        elif not berths:
+        if not berths:
             del self._berths[berth.host]
-            await berth.host.stop(at_once=berth.alone)
+        elif at_once:
+            # The others in it are cut off as by a crash, and come back elsewhere.
+            self._guilty[berth.host] = berth.session_id
+        if at_once or not berths:
+            await berth.host.stop(at_once=at_once)
 
     async def close(self) -> None:
         """End every host."""
@@ -123,14 +133,25 @@ class Fleet:
         watch.add_done_callback(self._watches.discard)
         return host
 
+    async def _feel(self, host: HostProcess) -> None:
+        if await host.feel(self._pulse):
+            log.error("a host hangs", pid=host.pid)
+            await host.stop(at_once=True)
+
     async def _watch(self, host: HostProcess) -> None:
-        await host.gone.wait()
-        berths = self._berths.pop(host, None)
+        feeling = asyncio.create_task(self._feel(host), name=f"feel host {host.pid}")
+        try:
+            await host.gone.wait()
+        finally:
+            feeling.cancel()
+        berths, guilty = self._berths.pop(host, None), self._guilty.pop(host, None)
         if not berths:
             return
         present = {berth.session_id for berth in berths.values()}
         under_way = {berth.session_id for berth in berths.values() if berth.under_way}
+        if guilty is not None:
+            present, under_way = {guilty}, {guilty}
         given_up = self._blame.died(present, under_way, time.monotonic())
-        log.error("a host died", pid=host.pid, sessions=len(present), given_up=given_up, said=list(host.log)[-5:])
+        log.error("a host died", pid=host.pid, sessions=len(present), given_up=given_up, said=list(host.log)[:5])
         for berth in berths.values():
             berth.dead(berth.session_id in given_up)

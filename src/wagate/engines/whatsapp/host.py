@@ -3,7 +3,7 @@
 The only process that loads the WhatsApp library. It speaks frames (`wire.py`) with the gateway over a socket that it
 inherits; its standard output and errors are a log, for the library writes there as it likes. When the gateway's end is
 gone it stops its sessions and ends; what was not taken stays in the spools for the next host.
-Started by hosts.py; nobody else runs it.
+Started by process.py; nobody else runs it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from wagate import telemetry
 from wagate.engines import base
 from wagate.engines.whatsapp import performing, refusals, sending, wire
 from wagate.engines.whatsapp.library import NAME, VERSION, CannotLoad, Library
-from wagate.engines.whatsapp.line import Busy, Line
+from wagate.engines.whatsapp.line import Busy, Line, Stuck
 from wagate.errors import Internal, WagateError, to_wire
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class Host:
             answer = await self._do(asked)
         except base.LinkEnded as ended:
             self._fail(asked, ended=base.Ended(status=ended.status, reason=ended.reason))
-        except (base.ConnectionLost, Busy):
+        except (base.ConnectionLost, Busy, Stuck):
             self._fail(asked)
         except WagateError as error:
             self._fail(asked, error=error)
@@ -73,7 +74,14 @@ class Host:
             log.exception("a want failed", want=type(asked.want).__name__)
             self._fail(asked, error=Internal())
         else:
+            self._answered(asked, answer)
+
+    def _answered(self, asked: wire.Asked, answer: Any) -> None:
+        try:
             self._tell(wire.Answered(id=asked.id, body=wire.body(answer), after=self._told(asked.line)))
+        except ValueError:
+            log.exception("an answer is too large", want=type(asked.want).__name__)
+            self._fail(asked, error=Internal())
 
     def _fail(
         self, asked: wire.Asked, *, error: WagateError | None = None, ended: base.Ended | None = None
@@ -83,8 +91,10 @@ class Host:
 
     async def _do(self, asked: wire.Asked) -> Any:
         want = asked.want
+        if isinstance(want, wire.Ping):
+            return None
         if isinstance(want, wire.Open):
-            line = Line(self._library, asked.line, want, self._tell)
+            line = Line(self._library, asked.line, want, self._tell, stuck=self._stuck)
             await line.open()
             self._lines[asked.line] = line
             return None
@@ -94,16 +104,22 @@ class Host:
         line = line_or_none
         match want:
             case wire.Close():
-                del self._lines[asked.line]
                 await line.close()
+                del self._lines[asked.line]
                 return None
             case wire.Link():
-                return await line.link()
-            case wire.LinkByCode():
-                return await line.link_by_code(want.phone, seconds=asked.seconds)
+                return await line.link(want.proxy)
             case wire.Connect():
-                return await line.connect(seconds=asked.seconds)
-        return await _on_the_wire(line, want)
+                return await line.connect(want.proxy, seconds=asked.seconds)
+        return await _on_the_wire(line, want, asked.seconds)
+
+    def _stuck(self) -> None:
+        """A session is kept by the library and cannot be ended but with this process: the others come back elsewhere.
+
+        Not at once: what comes over their lines in this moment is on disk a moment later.
+        """
+        log.critical("the host ends, for the library keeps a session")
+        asyncio.get_running_loop().call_later(0.2, os._exit, 4)
 
     def _told(self, line: int) -> int:
         return self._lines[line].last if line in self._lines else 0
@@ -112,10 +128,12 @@ class Host:
         self._writer.write(wire.framed(message))
 
 
-async def _on_the_wire(line: Line, want: wire.AnyWant) -> Any:
-    """What is asked of WhatsApp through a line that is online."""
+async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
+    """What is asked of WhatsApp through a line that is connected."""
     try:
         match want:
+            case wire.LinkByCode():
+                return await line.link_by_code(want.phone, want.proxy, seconds=seconds)
             case wire.Send():
                 return await sending.send(line, want)
             case wire.Look():
@@ -153,6 +171,8 @@ def run() -> None:
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     descriptor = parser.parse_args().socket
     os.umask(0o077)
+    # As the gateway logs: no exception shows what is in its variables, which may be what people say.
+    telemetry.setup(level="info", format="json", stream=sys.stderr)
     status = 0
     try:
         asyncio.run(main(descriptor))

@@ -7,8 +7,11 @@ the library goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -19,10 +22,11 @@ import structlog
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import ends, inbound, refusals, wire
+from wagate.engines.whatsapp import ends, inbound, refusals, stored, wire
 from wagate.engines.whatsapp.addresses import person_of, text_of
+from wagate.engines.whatsapp.ear import Ear
 from wagate.engines.whatsapp.echoes import Echoes, change_of
-from wagate.engines.whatsapp.library import Heard, Library
+from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.spool import Spool
 from wagate.model.contacts import Person
 from wagate.model.sessions import Pairing
@@ -37,6 +41,8 @@ WINDOW = 32
 
 _FIRST_CODE_SECONDS, _NEXT_CODE_SECONDS = 60, 20
 _LOCK_SECONDS = 10.0
+_DISK_SECONDS = 1.0
+_LAST_WORD_SECONDS = 0.3
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[wire.Reported]).decode
 
@@ -48,16 +54,22 @@ class Busy(Exception):
     """Another process holds this session's folder."""
 
 
-class Line(Heard):
+class Stuck(Exception):
+    """The library does not let a session go: only the end of this process frees its keys."""
+
+
+class Line:
     """A session. Its name in the library changes with every beginning: the library may be slow to let one go."""
 
-    def __init__(self, library: Library, number: int, want: wire.Open, tell: Tell) -> None:
+    def __init__(
+        self, library: Library, number: int, want: wire.Open, tell: Tell, *, stuck: Callable[[], None]
+    ) -> None:  # fmt: skip
         self.account = want.account
         self.library = library
         self._number = number
         self._tell = tell
+        self._stuck = stuck
         self._folder = Path(want.folder)
-        self._dsn = want.dsn
         self._loop = asyncio.get_running_loop()
         self._spool: Spool | None = None
         self._lock: int | None = None
@@ -72,35 +84,45 @@ class Line(Heard):
         self.me = Person()
         self.hidden: set[str] = set()
         self._echoes = Echoes()
+        self._has_keys = False
         self._own: frozenset[str] = frozenset()
         self._is_online = False
         self._telling: asyncio.Task[None] | None = None
+        self._closing = threading.Event()
+        self._ending = asyncio.Lock()
 
     async def open(self) -> None:
         """Hold the folder, and tell what an earlier process left.
 
         Raises:
             Busy: another process holds it still.
+            ConnectionLost: it cannot be read.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._hold()
-        os.umask(0o077)
-        self._spool = await asyncio.to_thread(Spool, self._folder / "spool")
+        try:
+            # Now, while the library has it not: two who open one file in one process undo each other's locks.
+            self._has_keys = await asyncio.to_thread(stored.has_keys, self._folder)
+            self._spool = await asyncio.to_thread(Spool, self._folder / "spool")
+        except (OSError, sqlite3.Error):
+            log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
+            await self.close()
+            raise base.ConnectionLost from None
         self._told = self._taken = self._spool.first - 1
 
-    async def link(self) -> None:
+    async def link(self, proxy: str | None) -> None:
         """Begin linking by QR."""
         if self._purpose != "link":
-            await self._begin("link")
+            await self._begin("link", proxy)
 
-    async def link_by_code(self, phone: str, *, seconds: float) -> str:
+    async def link_by_code(self, phone: str, proxy: str | None, *, seconds: float) -> str:
         """Begin linking by code; the code.
 
         Raises:
             ConnectionLost: WhatsApp does not answer.
         """
         self._shown = self._loop.create_future() if self._purpose != "link" else self._shown
-        await self.link()
+        await self.link(proxy)
         if self._shown is not None:
             try:
                 async with asyncio.timeout(seconds):
@@ -113,18 +135,21 @@ class Line(Heard):
         answer = await self.call("PairPhone", params, len(params), returns="PairPhoneReturnFunction")
         return str(answer.Code)
 
-    async def connect(self, *, seconds: float) -> None:
+    async def connect(self, proxy: str | None, *, seconds: float) -> None:
         """Go online; returns when online.
 
         Raises:
             ConnectionLost: not now.
             LinkEnded: the keys are of no use any more.
         """
-        self._online = self._loop.create_future()
+        if not self._has_keys:
+            # It would show codes, and could then be stopped only with this process.
+            raise base.LinkEnded("logged_out", "unlinked")
         try:
-            await self._begin("connect")
-            async with asyncio.timeout(seconds):
-                await self._online
+            await self._begin("connect", proxy)
+            if self._online is not None:
+                async with asyncio.timeout(seconds):
+                    await self._online
             me = await self.call("GetMe", returns="Device")
             self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
             self.own_jid = text_of(me.JID)
@@ -134,7 +159,11 @@ class Line(Heard):
         except TimeoutError:
             await self._end()
             raise base.ConnectionLost from None
-        except (base.ConnectionLost, base.LinkEnded):
+        except base.LinkEnded:
+            with contextlib.suppress(Stuck):
+                await self._end()
+            raise
+        except base.ConnectionLost:
             await self._end()
             raise
         finally:
@@ -187,11 +216,17 @@ class Line(Heard):
     async def logout(self) -> None:
         """Unlink, and forget the keys."""
         await self.call("Logout")
+        self._has_keys = False
         await self._end()
 
     async def close(self) -> None:
-        """Go offline and let the folder go. Idempotent."""
+        """Go offline and let the folder go. Idempotent.
+
+        Raises:
+            Stuck: the library keeps the session; the folder stays locked.
+        """
         self._is_online = False
+        self._closing.set()
         await self._end()
         if self._telling is not None:
             await asyncio.gather(self._telling, return_exceptions=True)
@@ -221,51 +256,69 @@ class Line(Heard):
             self._spool.append(bytes([_OURS]) + _encode([wire.report(each) for each in reports]))
             self._wake()
 
-    # Called by the library, on its threads.
+    def keep_event(self, code: int, body: bytes) -> None:
+        """What came over the line is on disk when this returns: WhatsApp has its acknowledgement already.
 
-    def event(self, code: int, body: bytes) -> None:
-        """What came over the line is on disk when this returns."""
-        try:
-            if code in ends.ABOUT_THE_LINE:
-                self._loop.call_soon_threadsafe(self._about, self._begun, code, body)
-            elif self._spool is not None:
+        Called on the library's threads. Where the disk takes nothing the library waits, and with it what comes next.
+        """
+        told = False
+        while (spool := self._spool) is not None:
+            try:
                 # As it came: what it means is found out later, where a mistake costs nothing.
-                self._spool.append(bytes([code]) + body)
+                spool.append(bytes([code]) + body)
+            except OSError:
+                if not told:
+                    log.exception("an event cannot be kept; trying on", session=self.account.session_id)
+                told = True
+                if self._closing.wait(_DISK_SECONDS):
+                    return
+            else:
                 self._loop.call_soon_threadsafe(self._wake)
-        except Exception:
-            log.exception("an event could not be kept", session=self.account.session_id, code=code)
+                return
 
-    def qr(self, code: str) -> None:
-        """Show a code."""
-        self._loop.call_soon_threadsafe(self._show, self._begun, code)
+    # On the event loop, told by the present ear.
 
-    def status(self, word: str) -> None:
-        """Nobody scanned in time, perhaps."""
-        if word == "timeout":
-            self._loop.call_soon_threadsafe(self._report, base.LinkTimedOut())
-
-    def log(self, level: str, text: str) -> None:
-        """Into the host's log."""
-        log.debug("library", session=self.account.session_id, level=level, text=text[:500])
-
-    def over(self, error: str) -> None:
-        """The library has let the session go."""
-        if error:
-            log.info("line ended", session=self.account.session_id, error=error[:300])
-        self._loop.call_soon_threadsafe(self._lost, self._begun)
-
-    # On the event loop.
-
-    def _about(self, begun: int, code: int, body: bytes) -> None:
+    def about(self, begun: int, code: int, body: bytes) -> None:
+        """How the line stands."""
         if begun != self._begun:
             return
         match ends.meaning(self.library, code, body):
             case "online":
                 self._connected()
             case "lost":
-                self._lost(begun)
+                self._lost()
             case base.Ended() as ended:
                 self._ended(ended)
+
+    def show(self, begun: int, code: str) -> None:
+        """A code to scan; where keys were to be used, there are none."""
+        if begun != self._begun or not self._purpose:
+            return
+        if self._purpose == "connect":
+            self._ended(base.Ended(status="logged_out", reason="unlinked"))
+            return
+        if self._shown is not None and not self._shown.done():
+            self._shown.set_result(None)
+        seconds = _NEXT_CODE_SECONDS if self._codes else _FIRST_CODE_SECONDS
+        self._codes += 1
+        self._report(base.QrShown(code=code, expires_at=int((time.time() + seconds) * 1000)))
+
+    def timed_out(self, begun: int) -> None:
+        """Nobody scanned."""
+        if begun == self._begun and self._purpose == "link":
+            self._purpose = ""
+            self._report(base.LinkTimedOut())
+
+    def over(self, begun: int) -> None:
+        """The library has let the session go."""
+        if begun != self._begun:
+            return
+        if self._purpose == "link":
+            # No line any more to show codes on, and nobody was linked.
+            self._purpose = ""
+            self._report(base.LineLost())
+        else:
+            self._lost()
 
     def _connected(self) -> None:
         if self._purpose == "link":
@@ -280,6 +333,7 @@ class Line(Heard):
         except base.ConnectionLost:
             return  # it broke in the very moment: the phone shows a link, and the next code makes another
         await self._end()
+        self._has_keys = True
         pairing = Pairing(
             jid=text_of(me.JID),
             lid=text_of(me.LID) or UNSET,
@@ -289,6 +343,7 @@ class Line(Heard):
         self._report(base.Linked(pairing=pairing))
 
     def _ended(self, ended: base.Ended) -> None:
+        self._has_keys &= ended.status != "logged_out"
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.LinkEnded(ended.status, ended.reason))
         elif self._purpose:
@@ -296,8 +351,12 @@ class Line(Heard):
             self._loop.create_task(self._end())
             self._report(ended)
 
-    def _lost(self, begun: int) -> None:
-        if begun != self._begun or not self._purpose:
+    def _lost(self) -> None:
+        """The line broke. Why, where there is a reason, may be told a moment later."""
+        self._loop.call_later(_LAST_WORD_SECONDS, self._lost_for_good, self._begun)
+
+    def _lost_for_good(self, begun: int) -> None:
+        if begun != self._begun:
             return
         if self._online is not None:
             if not self._online.done():
@@ -306,18 +365,6 @@ class Line(Heard):
             self._purpose = ""
             self._loop.create_task(self._end())
             self._report(base.LineLost())
-
-    def _show(self, begun: int, code: str) -> None:
-        if begun != self._begun:
-            return
-        if self._purpose == "connect":
-            self._ended(base.Ended(status="logged_out", reason="unlinked"))
-            return
-        if self._shown is not None and not self._shown.done():
-            self._shown.set_result(None)
-        seconds = _NEXT_CODE_SECONDS if self._codes else _FIRST_CODE_SECONDS
-        self._codes += 1
-        self._report(base.QrShown(code=code, expires_at=int((time.time() + seconds) * 1000)))
 
     def _report(self, told: base.Report) -> None:
         """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
@@ -337,8 +384,20 @@ class Line(Heard):
                 return
             for number, record in records:
                 reports = await asyncio.to_thread(self._read, record)
-                self._tell(wire.Told(line=self._number, number=number, reports=reports))
+                self._tell_all(number, reports)
                 self._told = number
+
+    def _tell_all(self, number: int, reports: list[wire.Reported]) -> None:
+        """Tell a record, in several frames where one would be too large; the last of them has its number."""
+        try:
+            self._tell(wire.Told(line=self._number, number=number, reports=reports))
+        except ValueError:
+            half = len(reports) // 2
+            if half:
+                self._tell_all(0, reports[:half])
+            else:
+                log.error("a report is too large", session=self.account.session_id)
+            self._tell_all(number, reports[half:] if half else [])
 
     def _read(self, record: bytes) -> list[wire.Reported]:
         code, body = record[0], record[1:]
@@ -376,20 +435,24 @@ class Line(Heard):
                 self._lock = descriptor
                 return
 
-    async def _begin(self, purpose: str) -> None:
+    async def _begin(self, purpose: str, proxy: str | None) -> None:
         await self._end()
         self._begun += 1
         self._codes = 0
         self._purpose = purpose
+        self._online = self._loop.create_future() if purpose == "connect" else None
         self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
-        store = self._dsn or str(self._folder / "keys.db")
-        name, proxy = self._name, self.account.proxy_url
-        await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=self, proxy=proxy))
+        store = str(self._folder / stored.FILE)
+        name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
+        await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
 
     async def _end(self) -> None:
         self._purpose = ""
         self._is_online = False
-        if self._name:
-            name = self._name
-            if not await asyncio.to_thread(self.library.end, name):
-                log.warning("the library does not let a session go", session=self.account.session_id)
+        if self._online is not None and not self._online.done():
+            self._online.set_exception(base.ConnectionLost())
+        async with self._ending:
+            if self._name and not await asyncio.to_thread(self.library.end, self._name):
+                log.error("the library does not let a session go", session=self.account.session_id)
+                self._stuck()
+                raise Stuck

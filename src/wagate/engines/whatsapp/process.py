@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 _HELLO_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_LINES = 40
+_LAST_WORDS = re.compile(r"fatal error:|panic:|SIG[A-Z]+:|unexpected fault")
 _decode = msgspec.msgpack.Decoder(wire.FromHost).decode
 
 Hears = Callable[[wire.Told], None]
@@ -142,6 +144,23 @@ class HostProcess:
         finally:
             self._asked.pop(id, None)
 
+    async def feel(self, every: float) -> bool:
+        """Ask for a sign of life again and again; true when it hangs, false when it is gone.
+
+        Two in a row must be missing: after the machine has slept, one deadline is over before its answer is read.
+        """
+        missed = 0
+        while missed < 2:
+            await asyncio.sleep(every)
+            try:
+                await self.ask(0, wire.Ping(), seconds=every)
+                missed = 0
+            except NoAnswer:
+                missed += 1
+            except (base.ConnectionLost, WagateError):
+                return False
+        return True
+
     def taken(self, line: int, number: int) -> None:
         """What was told up to this is committed."""
         if self._writer is not None and not self.gone.is_set():
@@ -218,9 +237,16 @@ class HostProcess:
                 continue  # a line of more than 64 KiB is nobody's reading
             if not line:
                 return
-            text = line.decode(errors="replace").rstrip()[:500]
-            self.log.append(text)
-            log.debug("host", pid=self.pid, line=text)
+            self._note(line.decode(errors="replace").rstrip()[:500])
+
+    def _note(self, line: str) -> None:
+        if len(self.log) < _LOG_LINES or not _LAST_WORDS.match(self.log[0]):
+            # What native code says as it dies begins with the reason and ends with every thread's stack.
+            if _LAST_WORDS.match(line):
+                self.log.clear()
+            self.log.append(line)
+        troubled = any(f'"level":"{level}"' in line for level in ("warning", "error", "critical"))
+        (log.warning if troubled else log.debug)("host", pid=self.pid, line=line)
 
     def _over(self) -> None:
         if self.gone.is_set():

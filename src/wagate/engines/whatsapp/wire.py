@@ -28,28 +28,36 @@ class Want(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Open(Want, frozen=True, kw_only=True):
-    """Hold this session's store from now on. `folder`: the session's own, on this machine; `dsn`: its store elsewhere.
+    """Hold this session's store from now on. `folder`: the session's own, on this machine.
 
     Refused as `lost` while another process holds the folder.
     """
 
     account: base.Account
     folder: str
-    dsn: str | None = None
+
+
+class Ping(Want, frozen=True, kw_only=True):
+    """Say that you live; of no line."""
 
 
 class Link(Want, frozen=True, kw_only=True):
-    """Begin linking by QR."""
+    """Begin linking by QR. `proxy`: by which to reach WhatsApp."""
+
+    proxy: str | None = None
 
 
 class LinkByCode(Want, frozen=True, kw_only=True):
     """Begin linking by a code for the phone with these digits; the body is the code."""
 
     phone: str
+    proxy: str | None = None
 
 
 class Connect(Want, frozen=True, kw_only=True):
     """Go online with the kept keys; answered when online."""
+
+    proxy: str | None = None
 
 
 class Look(Want, frozen=True, kw_only=True):
@@ -86,7 +94,7 @@ class Close(Want, frozen=True, kw_only=True):
     """Go offline and let the folder go; the line is over when this is answered."""
 
 
-AnyWant = Open | Link | LinkByCode | Connect | Look | Send | Perform | Read | Logout | Close
+AnyWant = Open | Ping | Link | LinkByCode | Connect | Look | Send | Perform | Read | Logout | Close
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -169,6 +177,11 @@ def reported(told: Reported) -> base.Report:
         raise msgspec.DecodeError(f"a report of the unknown kind {told.kind}")
     found: base.Report = decoder.decode(told.body)
     return found
+
+
+def told_alone(told: Reported) -> Told:
+    """One report as a frame of its own, of no line."""
+    return Told(line=0, number=0, reports=[told])
 
 
 def body(answer: Any) -> msgspec.Raw:
