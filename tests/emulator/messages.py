@@ -163,7 +163,9 @@ class Messages:
             return {**attrs, "from": to, "participant": sender.jid(mode), "addressing_mode": _named(mode), **other}
         mode = to.server
         if device.account is sender.account:
-            return {**attrs, "from": sender.jid(mode), "recipient": to.bare}
+            peer = self._emulator.accounts.of(to)
+            known = {} if peer is None else {_peer(mode): peer.jid(_other(mode))}
+            return {**attrs, "from": sender.jid(mode), "recipient": to.bare, **known}
         other = {"sender_pn" if mode == HIDDEN else "sender_lid": sender.account.jid(_other(mode))}
         return {**attrs, "from": sender.jid(mode), "addressing_mode": _named(mode), **other}
 
@@ -229,6 +231,10 @@ def _shares(node: Node) -> dict[Jid, list[Node]]:
 
 def _other(mode: str) -> str:
     return PHONE if mode == HIDDEN else HIDDEN
+
+
+def _peer(mode: str) -> str:
+    return "peer_recipient_pn" if mode == HIDDEN else "peer_recipient_lid"
 
 
 def _named(mode: str) -> str:

@@ -83,13 +83,12 @@ def called(names: Names, *addresses: Any) -> str:
 
 def by_text(names: Names, address: str) -> Person:
     """The person behind an address in text, as messages have them in mentions, quotes and keys."""
-    return person(names, parsed(names.library.messages, address))
+    return both_known(names, parsed(names.library.messages, address))
 
 
 def canonical(names: Names, address: str) -> str:
     """An address in text as we write it: without a device, by phone where that is known."""
-    who = by_text(names, address)
-    return who.jid or who.lid or bare(address)
+    return called(names, parsed(names.library.messages, address)) or bare(address)
 
 
 def both_known(names: Names, *addresses: Any) -> Person:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp.addresses import both_known, by_text, called, parsed, person, text_of, to_library
+from wagate.engines.whatsapp.addresses import both_known, by_text, called, parsed, text_of, to_library
 from wagate.engines.whatsapp.groups import came, participant, seen
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
@@ -157,7 +157,7 @@ async def pending(line: Line, action: actions.ListPending) -> list[PendingMember
 
 
 def _asking(line: Line, each: Any) -> PendingMember:
-    who = person(line, each.Participant)
+    who = both_known(line, each.Participant)
     asked = each.TimeAt // 1000 if each.TimeAt > 10**14 else millis(each.TimeAt)
     return PendingMember(jid=who.jid or who.lid or "", requested_at=asked, lid=who.lid)
 

@@ -41,14 +41,7 @@ _WRITTEN = (
 )
 """A send's words when the message was written, or may have been."""
 
-_BEFORE = (
-    "failed to get ",
-    "failed to encrypt",
-    "failed to prepare",
-    "failed to upload",
-    "upload failed",
-    "no lid found",
-)
+_BEFORE = ("failed to get ", "failed to encrypt", "failed to prepare", "failed to upload", "can't send message to ")
 """How a send's complaint begins when it failed before the message was written."""
 
 _NO_LINE = ("websocket not connected", "websocket disconnected", "client is nil", "not logged in")
