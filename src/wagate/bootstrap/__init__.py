@@ -54,6 +54,7 @@ from wagate.bootstrap.storage import (
     open_gateway,
     rules,
 )
+from wagate.bootstrap.whatsapp import whatsapp_engine
 from wagate.clock import Clock, ManualClock, SystemClock
 from wagate.config import Settings
 from wagate.engines import base
@@ -219,13 +220,17 @@ def _customer_door(guard: Guard) -> Opened:
 
 
 def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
-    if not settings.sandbox:
-        return {}
+    engines: dict[str, base.Engine] = {}
+    if settings.sandbox:
 
-    def store_for(scope: str) -> base.Store:
-        return DatabaseStore(gw.db, engine="sandbox", scope=scope)
+        def store_for(scope: str) -> base.Store:
+            return DatabaseStore(gw.db, engine="sandbox", scope=scope)
 
-    return {"sandbox": SandboxEngine(store_for, gw.clock, seed=str(settings.sandbox_seed), files=gw.blobs)}
+        seed = str(settings.sandbox_seed)
+        engines["sandbox"] = SandboxEngine(store_for, gw.clock, seed=seed, files=gw.blobs)
+    if settings.whatsapp:
+        engines["whatsapp"] = whatsapp_engine(settings, gw.blobs)
+    return engines
 
 
 async def _work(

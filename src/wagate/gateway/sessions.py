@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from wagate.backends.broker import Bell
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import BadRequest, Forbidden, NotFound
-from wagate.gateway import Gateway, Window, events
+from wagate.gateway import Gateway, Window, events, proxies
 from wagate.model import ids
 from wagate.model.events import SessionStatus
 from wagate.model.organizations import Caller
@@ -38,15 +38,16 @@ SELECT {_COLUMNS} FROM sessions WHERE id > :after ORDER BY id LIMIT :limit
 """
 _INSERT = """
 INSERT INTO sessions (id, organization_id, engine, status, wanted, label, created_by_user_id, auto_read,
-  presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id)
+  presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id, proxy)
 VALUES (:id, :organization_id, :engine, 'stopped', 'none', :label, :user_id, :auto_read, :presence_typing,
-  :rate_per_min, :rate_per_hour, :now, :now, :node)
+  :rate_per_min, :rate_per_hour, :now, :now, :node, :proxy)
 """
 _UPDATE = f"""
 UPDATE sessions SET label = :label, auto_read = :auto_read, presence_typing = :presence_typing,
-  rate_per_min = :rate_per_min, rate_per_hour = :rate_per_hour, updated_at = :now
+  rate_per_min = :rate_per_min, rate_per_hour = :rate_per_hour, proxy = :proxy, updated_at = :now
 WHERE organization_id = :organization_id AND id = :id RETURNING {_COLUMNS}
 """
+_PROXY = "SELECT proxy FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _WANT = f"""
 UPDATE sessions SET wanted = :wanted, status = :status, status_reason = :reason, qr_code = NULL, qr_expires_at = NULL,
   updated_at = :now
@@ -83,9 +84,8 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession) -> Session:
     engine = wish.engine or gw.rules.default_engine
     if engine not in gw.rules.engines:
         raise BadRequest.field("engine", f"`{engine}` is not switched on here")
-    if wish.proxy_url is not None:
-        raise BadRequest.field("proxyUrl", f"engine `{engine}` connects to no network that a proxy could reach")
     id, now = ids.mint("ses", gw.clock.now()), gw.clock.now()
+    proxy = proxies.sealed(gw, id, engine, wish.proxy_url)
 
     async def work(tx: Tx) -> None:
         await tx.run(
@@ -101,6 +101,7 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession) -> Session:
             rate_per_hour=gw.rules.rate_per_hour,
             now=now,
             node=gw.rules.node,
+            proxy=proxy,
         )
 
     await gw.db.write(work)
@@ -153,12 +154,15 @@ async def page_of_all(gw: Gateway, window: Window) -> tuple[list[Session], list[
 
 
 async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> Session:
-    """Change settings; absent ones stay."""
-    if wish.proxy_url is not None:
-        raise BadRequest.field("proxyUrl", "the session's engine connects to no network that a proxy could reach")
+    """Change settings; absent ones stay. Another proxy is taken at the next start or restart.
+
+    Raises:
+        BadRequest: a proxy that cannot be used.
+    """
 
     async def work(tx: Tx) -> Row | None:
         old = await require(tx, caller, id)
+        row = await tx.one(_PROXY, organization_id=caller.organization_id, id=id)
         return await tx.one(
             _UPDATE,
             organization_id=caller.organization_id,
@@ -169,6 +173,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> S
             presence_typing=int(old.presence_typing if wish.presence_typing is None else wish.presence_typing),
             rate_per_min=old.rate_per_min if wish.rate_per_min is None else wish.rate_per_min,
             rate_per_hour=old.rate_per_hour if wish.rate_per_hour is None else wish.rate_per_hour,
+            proxy=proxies.sealed(gw, id, old.engine, wish.proxy_url, old=row and row[0]),
         )
 
     row = await gw.db.write(work)

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from wagate.backends.sealing import CannotOpen
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes
+from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes, proxies
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
+_SEALED_SECONDS = 30.0
 _LOGOUT_TRIES_SECONDS = 8.0
 
 
@@ -128,11 +130,19 @@ class Runner:
             self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
 
     async def _open(self) -> None:
+        try:
+            proxy_url = await self._lasting(proxies.of, self._gw, self.held.organization_id, self.held.id)
+        except CannotOpen as sealed:
+            # Never without it: the customer does not want to be seen from here.
+            log.error("a session's proxy cannot be read", session=self.held.id, error=str(sealed))
+            await self._gw.clock.sleep(_SEALED_SECONDS)
+            raise LeaseLost from None
         account = base.Account(
             session_id=self.held.id,
             organization_id=self.held.organization_id,
             jid=self.held.wa_jid,
             lid=self.held.wa_lid,
+            proxy_url=proxy_url,
         )
         self._connection = await self._engine.open(account, self._sink)
         subject = f"runner.{self.held.id}"

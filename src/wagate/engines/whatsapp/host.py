@@ -22,7 +22,8 @@ import structlog
 from wagate import telemetry
 from wagate.engines import base
 from wagate.engines.whatsapp import performing, refusals, sending, wire
-from wagate.engines.whatsapp.library import NAME, VERSION, CannotLoad, Library
+from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad
+from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.line import Busy, Line, Stuck
 from wagate.errors import Internal, WagateError, to_wire
 

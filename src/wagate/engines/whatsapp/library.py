@@ -8,10 +8,7 @@ Imported by host.py, in a host process only.
 
 from __future__ import annotations
 
-import base64
 import ctypes
-import hashlib
-import importlib.metadata
 import importlib.util
 import sys
 import threading
@@ -20,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from wagate.engines.whatsapp.gate import Gate
+from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad, verify
 
-NAME, VERSION = "neonize", "0.5.2"
 _FIRST_SIGN_SECONDS = 1.0
 _END_SECONDS = 10.0
 
@@ -52,10 +49,6 @@ EVENTS = {
     44: "UndecryptableMessage",
 }
 """The events that are asked for: the library's number, and the message class that carries them."""
-
-
-class CannotLoad(RuntimeError):
-    """The library is not there, or not the one that was tested. A sentence for the operator."""
 
 
 class Heard:
@@ -202,30 +195,6 @@ class _Session:
         if address and size > 0:
             entry = self._library.read("LogEntry", ctypes.string_at(address, size))
             self._heard.log(entry.Level.lower(), entry.Message)
-
-
-def verify() -> str:
-    """The digest of the native library's file, when it is the one that its wheel brought.
-
-    Raises:
-        CannotLoad: it is missing, of another version, or was changed.
-    """
-    try:
-        installed = importlib.metadata.distribution(NAME)
-    except importlib.metadata.PackageNotFoundError:
-        raise CannotLoad("The WhatsApp library is not installed: pip install 'wagate[whatsapp]'.") from None
-    if installed.version != VERSION:
-        raise CannotLoad(f"{NAME} {installed.version} is installed, and {VERSION} is what was tested.")
-    recorded = [file for file in installed.files or () if file.name.startswith(f"{NAME}-") and file.parent.name == NAME]
-    for file in recorded:
-        path = Path(str(file.locate()))
-        if file.hash is None or not path.is_file():
-            continue
-        digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
-        if digest != file.hash.value:
-            raise CannotLoad(f"{path.name} is not the file that the package brought: install {NAME} {VERSION} again.")
-        return digest
-    raise CannotLoad(f"{NAME} {VERSION} has no native library for this machine.")
 
 
 def _load() -> Any:
