@@ -7,14 +7,15 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import uvloop
 
-from bench import accepts, bodies, lists, machine, profiling, reads, sends, starts
-from bench.report import Workload, as_json, markdown
+from bench import accepts, bodies, fanout, lists, machine, profiling, reads, resume, sends, starts, webhooks
+from bench.report import Workload, as_json, markdown, renewed
 from bench.servers import PROGRAM
 
 WORKLOADS: dict[str, ModuleType] = {
@@ -23,6 +24,9 @@ WORKLOADS: dict[str, ModuleType] = {
     "reads": reads,
     "lists": lists,
     "bodies": bodies,
+    "fanout": fanout,
+    "webhooks": webhooks,
+    "resume": resume,
     "starts": starts,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -40,24 +44,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wagate-bench-", dir=chosen.dir) as folder:
         if chosen.profile:
             told = "\n\n".join(uvloop.run(profiling.run(Path(folder), name)) for name in chosen.profile)
-            _show(f"{_line()}\n\n```\n{told}\n```\n", PROFILE_MARK if chosen.write else "")
+            print(text := f"{_line()}\n\n```\n{told}\n```\n")
+            if chosen.write:
+                _write(PROFILE_MARK, lambda _: text)
             return 0
         names = chosen.only or list(WORKLOADS)
         found, head = _run(Path(folder), names, chosen.rounds)
     if chosen.json:
         print(json.dumps(as_json(found, head), indent=2))
     else:
-        _show(markdown(found, head), MARK if chosen.write else "")
+        print(text := markdown(found, head))
+        if chosen.write:
+            _write(MARK, lambda old: renewed(old, found, head) if chosen.only else text)
     return 0 if all(workload.good for workload in found) else 1
 
 
-def _show(text: str, mark: str) -> None:
-    """Print it, and with a mark put it into the page behind that mark, up to the next heading of the page's own."""
-    print(text)
-    if mark:
-        before, _, after = PAGE.read_text().partition(mark)
-        _, heading, rest = after.partition("\n## ")
-        PAGE.write_text(f"{before}{mark}\n{text}{heading}{rest}")
+def _write(mark: str, renew: Callable[[str], str]) -> None:
+    """Put what `renew` makes of the old text into the page, behind the mark and up to the page's next heading."""
+    before, _, after = PAGE.read_text().partition(mark)
+    old, heading, rest = after.partition("\n## ")
+    PAGE.write_text(f"{before}{mark}\n{renew(old.lstrip())}{heading}{rest}")
 
 
 def _line() -> str:

@@ -42,3 +42,14 @@ def exactly_once(acknowledged: Iterable[str], found: Iterable[str], *, unanswere
         repeated=len(repeated),
         unasked=max(0, len(seen.keys() - told.keys()) - unanswered),
     )
+
+
+def added(counts: Iterable[Count]) -> Count:
+    """All of them as one."""
+    every = list(counts)
+    return Count(
+        acknowledged=sum(each.acknowledged for each in every),
+        missing=sum(each.missing for each in every),
+        repeated=sum(each.repeated for each in every),
+        unasked=sum(each.unasked for each in every),
+    )

@@ -67,7 +67,7 @@ async def closed(
             if got != status:
                 raise RuntimeError(f"{got} instead of {status}: {body[:500]!r}")
 
-    with _measured(server, load):
+    with measured(server, load):
         await asyncio.gather(*(call(number) for number in range(callers)))
     for line in lines:
         line.close()
@@ -98,7 +98,7 @@ async def opened(
         if got != 200:
             raise RuntimeError(f"{got}: {body[:500]!r}")
 
-    with _measured(server, load):
+    with measured(server, load):
         start = time.perf_counter()
         tasks = []
         for number in itertools.count():
@@ -115,7 +115,8 @@ async def opened(
 
 
 @contextlib.contextmanager
-def _measured(server: Process, load: Load) -> Iterator[None]:
+def measured(server: Process, load: Load) -> Iterator[None]:
+    """Note in `load` how long what happens inside took, and whose CPU."""
     begun, client, core = time.perf_counter(), time.process_time(), core_seconds()
     with contextlib.suppress(OSError):
         load.server_seconds = server.cpu()

@@ -73,18 +73,33 @@ class Workload:
 
 def markdown(workloads: Sequence[Workload], head: Sequence[str]) -> str:
     """All of it, as it stands in docs/benchmarks.md."""
-    parts = ["\n".join(f"- {line}" for line in head)]
-    for workload in workloads:
-        parts.append(f"### {workload.name}")
-        if workload.reference:
-            parts.append(f"Reference: {workload.reference}.")
-        parts.append(_table(workload))
-        parts += [f"Counted, {what}: **{count}**." for what, count in workload.counts.items()]
-        if not workload.good:
-            parts.append("**Something acknowledged was lost or repeated: every figure of this workload scores 0.**")
-        parts.append(f"Fixed loop before each round: {' '.join(map(_number, workload.loops))} ms.")
-        parts += workload.remarks
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([_listed(head), *(_section(workload) for workload in workloads)]) + "\n"
+
+
+def renewed(printed: str, workloads: Sequence[Workload], head: Sequence[str]) -> str:
+    """What an earlier run printed, with these workloads in the place of the same ones, each with its own head."""
+    first, *sections = printed.rstrip("\n").split("\n\n### ")
+    by_name = {each.partition("\n")[0]: "### " + each for each in sections}
+    by_name |= {workload.name: _section(workload, head) for workload in workloads}
+    return "\n\n".join([first, *by_name.values()]) + "\n"
+
+
+def _section(workload: Workload, head: Sequence[str] = ()) -> str:
+    parts = [f"### {workload.name}"]
+    if head:
+        parts.append(_listed(head))
+    if workload.reference:
+        parts.append(f"Reference: {workload.reference}.")
+    parts.append(_table(workload))
+    parts += [f"Counted, {what}: **{count}**." for what, count in workload.counts.items()]
+    if not workload.good:
+        parts.append("**Something acknowledged was lost or repeated: every figure of this workload scores 0.**")
+    parts.append(f"Fixed loop before each round: {' '.join(map(_number, workload.loops))} ms.")
+    return "\n\n".join(parts + workload.remarks)
+
+
+def _listed(head: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in head)
 
 
 def as_json(workloads: Sequence[Workload], head: Sequence[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.machine import SERVER_CORE, cpu_seconds, stay_on
 from bench.wire import Caller, Gone, connect
@@ -62,6 +63,17 @@ class Process:
                 raise RuntimeError(f"the server did not start: {self._log.read_text()[-2000:]}")
             await asyncio.sleep(0.002)
 
+    async def listening(self) -> None:
+        """Wait until it takes connections."""
+
+        async def taken() -> bool:
+            with contextlib.suppress(OSError):
+                (await connect(self.port)).close()
+                return True
+            return False
+
+        await until(taken)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
@@ -87,7 +99,7 @@ def free_port() -> int:
 class Gateway(Process):
     """`wagate serve` on a data directory, budgets 0. `profile`: a file for the profile of its event loop."""
 
-    def __init__(self, folder: Path, *, profile: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, profile: Path | None = None, **variables: str) -> None:
         self.folder = folder
         program = [sys.executable, "-m", "bench.profiled", str(profile)] if profile else [str(PROGRAM)]
         super().__init__(
@@ -95,6 +107,7 @@ class Gateway(Process):
             folder.with_suffix(".log"),
             WAGATE_DEFAULT_RATE_PER_MIN="0",
             WAGATE_DEFAULT_RATE_PER_HOUR="0",
+            **variables,
         )
 
     @property
@@ -104,9 +117,9 @@ class Gateway(Process):
 
 
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, *, profile: Path | None = None) -> AsyncIterator[Gateway]:
+async def gateway(folder: Path, *, profile: Path | None = None, **variables: str) -> AsyncIterator[Gateway]:
     """A gateway that answers, for as long as the context lasts."""
-    server = Gateway(folder, profile=profile)
+    server = Gateway(folder, profile=profile, **variables)
     try:
         await server.healthy()
         yield server
@@ -121,6 +134,18 @@ async def bare(folder: Path, bodies: list[bytes]) -> AsyncIterator[Process]:
     server = Process([sys.executable, "-m", "bench.bare", "PORT", str(folder)], folder / "bare.log")
     try:
         await server.healthy()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.asynccontextmanager
+async def bare_sockets(folder: Path, **told: Any) -> AsyncIterator[Process]:
+    """The bare WebSocket server; `told`: what it has to send, see there."""
+    (folder / "sockets.json").write_text(json.dumps({"texts": [], "database": "", "organization": ""} | told))
+    server = Process([sys.executable, "-m", "bench.bare_sockets", "PORT", str(folder)], folder / "bare.log")
+    try:
+        await server.listening()
         yield server
     finally:
         server.stop()

@@ -16,6 +16,7 @@ from wagate.backends.guard import (
     UrlRefused,
     is_public,
     judge_header,
+    judge_headers,
     judge_redirect,
     judge_shape,
 )
@@ -270,6 +271,18 @@ def test_a_name_that_is_no_token_is_refused(name: str) -> None:
 def test_the_doors_own_headers_cannot_be_set(name: str) -> None:
     with pytest.raises(HeaderRefused, match=name):
         judge_header(name, "1")
+
+
+@pytest.mark.parametrize(
+    "refused", [{"X-Own": "a\r\nb"}, {"X-Own": "x" * 8193}, {"X Own": "1"}, {"Host": "a"}, {"X\n": "1"}], ids=repr
+)
+def test_one_header_that_is_refused_refuses_all(refused: dict[str, str]) -> None:
+    good = {"Content-Type": "application/json", "X-Empty": "", "X-Long": "x" * 8192}
+    judge_headers(good)
+    judge_headers({})
+    for _ in range(2):  # also when the name is known already
+        with pytest.raises(HeaderRefused):
+            judge_headers(good | refused)
 
 
 @pytest.mark.parametrize("value", ["", "plain", "a\tb", "grüße", "v1,abc= v1,def="])

@@ -10,7 +10,7 @@ from bench.__main__ import MARK, PAGE, PROFILE_MARK, WORKLOADS
 from bench.counting import Count, exactly_once
 from bench.load import Load
 from bench.reads import answers_as_stored
-from bench.report import Figure, Workload, as_json, markdown
+from bench.report import Figure, Workload, as_json, markdown, renewed
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,22 @@ def test_a_target_may_be_of_the_ratio() -> None:
 
     assert [costs(value).met for value in (2.3, 2.5)] == [True, False]
     assert "ratio ≤ 1.20" in markdown([Workload(name="x", figures=[costs(2.5)])], [])
+
+
+def test_a_run_of_some_workloads_renews_these_and_leaves_the_others() -> None:
+    def found(name: str, value: float) -> Workload:
+        return Workload(name=name, figures=[Figure(name="x", unit="1/s", rounds=[value])])
+
+    old = markdown([found("One", 1), found("Two", 2)], ["date: then"])
+    new = renewed(old, [found("Two", 7), found("Three", 3)], ["date: now"])
+    sections = new.split("### ")
+    assert [each.partition("\n")[0] for each in sections] == ["- date: then", "One", "Two", "Three"]
+    assert [("**7**" in each, "date: now" in each) for each in sections[1:]] == [
+        (False, False),
+        (True, True),
+        (False, True),
+    ]
+    assert renewed(new, [], []) == new
 
 
 def test_the_page_has_a_head_and_the_tables_of_a_whole_run() -> None:

@@ -141,6 +141,8 @@ class Late:
     async def _open(self) -> Opened:
         if self._made is None:
             self._made = asyncio.ensure_future(asyncio.to_thread(self._make))
+        elif self._made.done():
+            return self._made.result()
         # Shielded: one caller who goes away does not keep the others out.
         return await asyncio.shield(self._made)
 

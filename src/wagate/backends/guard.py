@@ -16,7 +16,8 @@ Called by http.py at each connection, and by whoever stores a URL or a header of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
@@ -42,7 +43,8 @@ FRAMING: Final = frozenset(
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\xa0\\\s\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 _BRACKETS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](:[0-9]*)?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
-_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{0,8192}")
+_NOT_IN_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LONGEST_VALUE = 8192
 
 _SPECIAL_V4 = [
     IPv4Network(written)
@@ -207,8 +209,26 @@ def judge_header(name: str, value: str) -> None:
         raise HeaderRefused("a header's name has a character that none may have")
     if name.lower() in FRAMING:
         raise HeaderRefused(f"the header {name} cannot be set")
-    if not _HEADER_VALUE.fullmatch(value):
+    if len(value) > _LONGEST_VALUE or _NOT_IN_VALUES.search(value):
         raise HeaderRefused(f"the value of the header {name} is too long or has a control character")
+
+
+def judge_headers(headers: Mapping[str, str]) -> None:
+    """As `judge_header`, of all headers of a post: values are looked at together, and names known to be good not again.
+
+    Raises:
+        HeaderRefused: see there.
+    """
+    values = headers.values()
+    long = max(map(len, values), default=0) > _LONGEST_VALUE
+    if long or any(map(_refused_name, headers)) or _NOT_IN_VALUES.search("".join(values)):
+        for name, value in headers.items():
+            judge_header(name, value)
+
+
+@lru_cache(maxsize=1024)
+def _refused_name(name: str) -> bool:
+    return not _HEADER_NAME.fullmatch(name) or name.lower() in FRAMING
 
 
 def _network(written: str) -> IPv4Network | IPv6Network:

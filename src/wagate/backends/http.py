@@ -25,13 +25,14 @@ from importlib import metadata
 from typing import Any, Final
 
 import aiohttp
+from aiohttp import BytesPayload
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from yarl import URL
 
 from wagate.backends.doors import Answer, Fetched, FetchFailed, Sink, TooLarge
-from wagate.backends.guard import NOT_A_PLACE, Guard, UrlRefused, judge_header, judge_redirect, judge_shape
+from wagate.backends.guard import NOT_A_PLACE, Guard, UrlRefused, judge_headers, judge_redirect, judge_shape
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """From a host and a port to addresses as text. Raises OSError when there are none."""
@@ -180,17 +181,17 @@ class CustomerDoor(Door):
             HeaderRefused: see `judge_header`. Nothing was sent.
             FetchFailed: no answer in `timeout` seconds. The receiver may have got the post.
         """
-        for name, value in headers.items():
-            judge_header(name, value)
+        judge_headers(headers)
         target = self._read(url)
         limit = asyncio.timeout(timeout)
         response: aiohttp.ClientResponse | None = None
         start = bytearray()
         try:
             async with limit:
-                response = await self._opened().post(target, data=body, headers=headers, allow_redirects=False)
-                while len(start) < BODY_START and (piece := await response.content.read(BODY_START - len(start))):
-                    start += piece
+                payload = BytesPayload(body)
+                response = await self._opened().post(target, data=payload, headers=headers, allow_redirects=False)
+                while len(start) < BODY_START and not response.content.at_eof():
+                    start += await response.content.read(BODY_START - len(start))
         except (TimeoutError, aiohttp.ClientError) as error:
             if response is None:
                 raise _ours(error, limit, timeout) from error

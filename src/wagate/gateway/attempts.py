@@ -329,8 +329,7 @@ async def _judge_webhooks(tx: Tx, organization_id: str, tried: list[tuple[Due, A
     failing = {
         due.receiver.webhook.id: (due.receiver, result.error) for due, result in tried if result.error is not None
     }
-    for id in sorted(well):
-        await tx.run(_WELL, organization_id=organization_id, webhook_id=id)
+    await tx.many(_WELL, [{"organization_id": organization_id, "webhook_id": id} for id in sorted(well)])
     off = []
     for id, (receiver, error) in sorted(failing.items()):
         if id in well:

@@ -96,8 +96,8 @@ WHERE organization_id = :organization_id AND open = 1 AND payload IS NULL AND ev
 """
 
 
-class Receiver(Shape, frozen=True, kw_only=True):
-    """A webhook as its deliverer needs it, still sealed."""
+class Receiver(Shape, frozen=True, kw_only=True, dict=True):
+    """A webhook as its deliverer needs it, still sealed. What `opened` finds is kept with it, as long as it lives."""
 
     webhook: Webhook
     headers: str | None
@@ -276,10 +276,14 @@ def opened(gw: Gateway, receiver: Receiver) -> tuple[dict[str, str], list[str]]:
     Raises:
         CannotOpen: they were sealed with another key than this process has.
     """
-    id = receiver.webhook.id
-    headers = _opened_headers(gw, id, receiver.headers)
-    wanted = {name: value for name, value in headers.items() if name.lower() not in OURS | FRAMING}
-    return wanted, [gw.sealer.open(each, about=f"{id} secret") for each in receiver.secrets]
+    kept: tuple[dict[str, str], list[str]] | None = receiver.__dict__.get("opened")
+    if kept is None:
+        id = receiver.webhook.id
+        headers = _opened_headers(gw, id, receiver.headers)
+        wanted = {name: value for name, value in headers.items() if name.lower() not in OURS | FRAMING}
+        kept = wanted, [gw.sealer.open(each, about=f"{id} secret") for each in receiver.secrets]
+        receiver.__dict__["opened"] = kept
+    return kept
 
 
 def _judge(gw: Gateway, url: str | None, headers: dict[str, str] | None, secret: str | None) -> None:
