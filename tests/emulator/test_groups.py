@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, CLEO, Town
 from tests.emulator.library import LibraryError, enum, jid, raw, why_not
+from tests.emulator.town import ANNA, BEN, CLEO, Town
 from wagate.engines.sandbox import rules
 
 pytestmark = [

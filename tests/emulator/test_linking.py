@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
 from tests.emulator.library import Library, LibraryError, enum, eventually, jid, raw, why_not
 from tests.emulator.media import HOST
 from tests.emulator.refusals import Refusal
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, CLEO, Town
 from tests.emulator.library import LibraryError, enum, eventually, jid, message, raw, text_of, why_not
 from tests.emulator.media import HOST
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import Message
+from tests.emulator.town import ANNA, BEN, CLEO, Town
 
 pytestmark = [
     pytest.mark.anyio,
