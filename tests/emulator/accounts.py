@@ -65,7 +65,8 @@ class Account:
     """A person with a phone.
 
     `known`: whom they talked with; `watchers`: who asked for their devices, and hears when these change; `blocked`:
-    numbers, in order; `timelocked`: messages to strangers are refused (463); `refusal`: why no login is taken now.
+    numbers, in order; `timelocked`: messages to strangers are refused (463); `declines`: cannot be had in any group;
+    `refusal`: why no login is taken now.
     """
 
     number: str
@@ -79,6 +80,7 @@ class Account:
     watchers: set[str] = field(default_factory=set)
     privacy: dict[str, str] = field(default_factory=dict)
     timelocked: bool = False
+    declines: bool = False
     refusal: dict[str, str] | None = None
     last_seen: int = 0
     next_place: int = 1

@@ -29,6 +29,7 @@ from tests.emulator.nodes import HIDDEN, PHONE, SERVER, Node
 from tests.emulator.persons import Person
 from tests.emulator.presence import Presence
 from tests.emulator.proxy import Proxy
+from tests.emulator.receipts import Receipts
 from tests.emulator.stanzas import hear
 from wagate.model.groups import Role
 
@@ -55,6 +56,7 @@ class Emulator:
         self.group_requests = GroupRequests(self)
         self.linking = Linking(self)
         self.messages = Messages(self)
+        self.receipts = Receipts(self)
         self.presence = Presence(self)
         self.channels = Channels(self)
         self.calls = Calls(self)
@@ -109,13 +111,17 @@ class Emulator:
         """The same proxy for who prefers SOCKS5."""
         return f"socks5://127.0.0.1:{self.proxy.port}"
 
-    def environment(self, *, trusts: bool = True) -> dict[str, str]:
-        """For a client's process, before it starts: our TLS authority alone, a dead end beside the proxy, and, where it
-        `trusts`, the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of WhatsApp's."""
+    def environment(self, *, trusts: bool = True, socks: bool = False) -> dict[str, str]:
+        """For a client's process, before it starts: our TLS authority alone and a dead end beside the proxy.
+
+        Where it `trusts`, with the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of
+        WhatsApp's. Sessions that come by `socks` go on to the environment's proxy, unless the name is taken out here.
+        """
         dead = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), DEAD_PROXY)
+        past = {"NO_PROXY": ".whatsapp.com,.whatsapp.net" if socks else ""}
         tls = {"SSL_CERT_FILE": str(self.folder / "ca.pem"), "SSL_CERT_DIR": str(self.folder)}
         trust = {"PYTHONPATH": str(TRUSTING), "EMULATOR_ROOT": self.noise.root.public.hex()} if trusts else {}
-        return {**tls, **dead, "NO_PROXY": "", **trust}
+        return {**tls, **dead, **past, **trust}
 
     # People and groups, as tests see them.
 

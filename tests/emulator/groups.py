@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from tests.emulator.accounts import Account
 from tests.emulator.group_nodes import info, notices
-from tests.emulator.nodes import HIDDEN, Jid, Node, parse
+from tests.emulator.nodes import HIDDEN, PHONE, Jid, Node, parse
 from tests.emulator.refusals import Refusal, wire_code
 from wagate.engines.sandbox import rules
 from wagate.engines.sandbox.groups import Group
@@ -158,4 +158,7 @@ class Groups:
         await self._emulator.notify(self._emulator.accounts.get(number), self._attrs(group, actor), [body])
 
     def _refuses(self, number: str) -> Any:
-        return None if self._emulator.accounts.of(Jid(number, "s.whatsapp.net")) is not None else "not_on_whatsapp"
+        account = self._emulator.accounts.of(Jid(number, PHONE))
+        if account is None:
+            return "not_on_whatsapp"
+        return "declined" if account.declines else None

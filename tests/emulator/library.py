@@ -111,10 +111,9 @@ class Library:
         in_read, self._pipe = os.pipe()
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("NEONIZE", "COVERAGE"))}
         environment.pop("PYTHONPATH", None)
-        environment |= {**self.emulator.environment(trusts=self.trusts), "HOME": str(self.emulator.folder)}
-        if self.proxy.startswith("socks"):
-            # The library goes by both, its SOCKS proxy and then the environment's: for these names by the first alone.
-            environment["NO_PROXY"] = ".whatsapp.com,.whatsapp.net"
+        socks = self.proxy.startswith("socks")
+        environment |= self.emulator.environment(trusts=self.trusts, socks=socks)
+        environment["HOME"] = str(self.emulator.folder)
         arguments = [str(in_read), str(out_write), self.proxy]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Ciphertext on its way: each device's share to that device, acknowledgements and receipts back."""
+"""Ciphertext on its way: each device's share to that device, and acknowledgements back."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Messages:
             return
         await self._acknowledge(sender, Node("ack", ack), late=SLOW if nature.slow else 0)
         if to.server in (PHONE, HIDDEN):
-            await self._answer_as_phone(sender, node, recipients)
+            await self._emulator.receipts.from_pretend_phone(sender, node, recipients[0])
 
     async def _acknowledge(self, sender: Device, ack: Node, *, late: float = 0) -> None:
         if self.lose_acks:
@@ -141,9 +141,9 @@ class Messages:
         elif to.server == BROADCAST:
             mine = {device: [*share, *common] for device, share in mine.items()}
         for device, share in mine.items():
-            if device is None or device is sender or not share or sender.account.number in device.account.blocked:
+            if device is None or device is sender or not share or not device.noise:
                 continue
-            if device.place == 0 and not device.noise:
+            if to.server in (PHONE, HIDDEN) and sender.account.number in device.account.blocked:
                 continue
             if self.spoil:
                 self.spoil -= 1
@@ -168,54 +168,6 @@ class Messages:
             return {**attrs, "from": sender.jid(mode), "recipient": to.bare, **known}
         other = {"sender_pn" if mode == HIDDEN else "sender_lid": sender.account.jid(_other(mode))}
         return {**attrs, "from": sender.jid(mode), "addressing_mode": _named(mode), **other}
-
-    async def _answer_as_phone(self, sender: Device, node: Node, recipients: list[Account]) -> None:
-        """A person for whom no session answers: their phone reports delivery, and reading where they do."""
-        account = recipients[0]
-        if account is sender.account or not account.answers_itself or sender.account.number in account.blocked:
-            return
-        to: Jid = node.attrs["to"]
-        for kind in (None, "read") if habits(account.number).reads else (None,):
-            attrs = {"from": account.jid(to.server), "id": node.attrs["id"], "type": kind, "t": int(time.time())}
-            await sender.deliver(Node("receipt", attrs))
-
-    async def receipt(self, reader: Device, node: Node) -> None:
-        """A device tells what became of messages: to their sender, and where a device lacks keys, to that device."""
-        attrs, to = node.attrs, node.attrs["to"]
-        kind = attrs.get("type")
-        listed = [item.attrs.get("id") for each in node.all("list") for item in each.all("item")]
-        for wire_id in [attrs["id"], *filter(None, listed)]:
-            if kind in (None, "inactive", "sender", "hist_sync", "peer_msg", "retry"):
-                reader.settle("message", wire_id)
-        ack = {"class": "receipt", "id": attrs["id"], "from": to, "participant": attrs.get("participant"), "type": kind}
-        await reader.deliver(Node("ack", ack), keep=False)
-        if to.server == CHANNEL:
-            self._emulator.channels.view(reader, node)
-        if kind in ("sender", "hist_sync", "peer_msg", "server-error") or to.server == CHANNEL:
-            return
-        told = {"id": attrs["id"], "type": kind, "t": int(time.time())}
-        if to.server in (GROUP, BROADCAST):
-            author = attrs.get("participant")
-            group = self._emulator.groups.get(to)
-            mode = group.mode if group is not None else HIDDEN
-            told |= {"from": to, "participant": reader.jid(mode)}
-        else:
-            author, mode = to, to.server
-            told |= {"from": reader.jid(mode) if mode in (PHONE, HIDDEN) else to, "recipient": attrs.get("recipient")}
-        if kind in ("read", "played", "read-self"):
-            # The reader's other devices clear the chat too.
-            own = {**told, "from": to, "recipient": None} if to.server == GROUP else {**told, "recipient": to.bare}
-            for device in reader.account.companions:
-                if device is not reader:
-                    await device.deliver(Node("receipt", own, node.content))
-        account = self._emulator.accounts.of(author) if isinstance(author, Jid) else None
-        if account is None:
-            return
-        retry = kind == "retry"
-        devices = [account.devices.get(author.device)] if retry else [*account.devices.values()]
-        for device in devices:
-            if device is not None and device.noise and device is not reader:
-                await device.deliver(Node("receipt", told, node.content))
 
 
 def _spoilt(ciphertext: bytes) -> bytes:

@@ -149,6 +149,10 @@ class Person:
         """Refuse messages to people they have not talked with (error 463)."""
         self.account.timelocked = on
 
+    def decline_groups(self, on: bool = True) -> None:
+        """Refuse to be added to any group (401 in the result)."""
+        self.account.declines = on
+
     async def _end(self, last: Node | None = None) -> None:
         for device in self.account.online:
             if device.line is not None:

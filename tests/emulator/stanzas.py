@@ -81,7 +81,7 @@ async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "message":
         await emulator.messages.hear(device, node)
     elif node.tag == "receipt":
-        await emulator.messages.receipt(device, node)
+        await emulator.receipts.hear(device, node)
     elif node.tag == "ack":
         device.settle(node.attrs["class"], node.attrs["id"])
     elif node.tag == "presence":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, Town
 from tests.emulator.library import LibraryError, enum, jid, patch, why_not
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import PatchInfo
+from tests.emulator.town import ANNA, BEN, Town
 
 pytestmark = [
     pytest.mark.anyio,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, CLEO, Town
-from tests.emulator.library import LibraryError, enum, jid, why_not
+from tests.emulator.library import LibraryError, enum, jid, raw, why_not
+from tests.emulator.town import ANNA, BEN, CLEO, Town
 from wagate.engines.sandbox import rules
 
 pytestmark = [
@@ -51,6 +51,10 @@ async def test_a_group_lives_from_its_creation_to_the_last_notice(town: Town) ->
     ):
         await anna.call(method, jid(group), *args)
         await ben.wait("GroupInfoEvent", lambda told, seen=seen: seen in told)
+    picture = await anna.call("set_group_photo", jid(group), raw(b"\xff\xd8\xff and so on"))
+    await ben.wait("Picture", lambda told: told["JID"]["User"] in group)
+    shown = await ben.call("get_profile_picture", jid(group))
+    assert shown["told"]["ID"] == picture
     info = (await ben.call("get_group_info", jid(group)))["told"]
     assert info["GroupName"]["Name"] == "Orchard"
     assert info["GroupTopic"]["Topic"] == "apples"
@@ -150,3 +154,16 @@ async def test_members_write_read_and_type_however_they_address_one_another(town
     )
     await town.cleo.call("send_chat_presence", jid(group), state, medium)
     await town.anna.wait("ChatPresence", lambda told: told["MessageSource"]["Chat"]["User"] in group)
+
+
+async def test_what_the_world_outside_does_is_told_without_an_author(town: Town) -> None:
+    group = await town.emulator.create_group(town.emulator.person(DORA), "Outside", [town.emulator.person(ANNA)])
+    town.emulator.person("99900000009").decline_groups()
+    await town.emulator.groups.change(group, None, rules.promote, ANNA)
+    await town.anna.wait("GroupInfoEvent", lambda told: "Promote" in told and told["JID"]["User"] in group.truth.jid)
+    added = await town.anna.call("update_group_participants", jid(group.truth.jid), [jid("99900000009")], change("ADD"))
+    assert added[0]["told"]["Error"] == 401
+    refused = await town.anna.call("update_group_participants", jid(group.truth.jid), [jid(DORA)], change("REMOVE"))
+    assert refused[0]["told"]["Error"] == 403
+    await town.emulator.groups.change(group, None, rules.rename, "Renamed from outside")
+    await town.anna.wait("GroupInfoEvent", lambda told: "Renamed from outside" in str(told))

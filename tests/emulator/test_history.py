@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
 from tests.emulator.library import Library, enum, eventually, jid, why_not
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import HistorySync
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,

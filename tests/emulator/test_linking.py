@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
-from tests.emulator.library import Library, LibraryError, enum, jid, raw, why_not
+from tests.emulator.library import Library, LibraryError, enum, eventually, jid, raw, why_not
 from tests.emulator.media import HOST
 from tests.emulator.refusals import Refusal
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,
@@ -63,7 +63,11 @@ async def test_a_session_links_by_a_code_that_is_typed_into_the_phone() -> None:
             await session.call("PairPhone", "99930000001", True)
         code = await session.call("PairPhone", ANNA, True)
         assert len(code) == 9
-        await emulator.person(ANNA).type_in(code)
+        person = emulator.person(ANNA)
+        await person.type_in("1234-5678")
+        await eventually(lambda: emulator.linking.wrong_codes(person.account) == 1)
+        assert person.devices == []
+        await person.type_in(code)
         await session.wait("Connected")
         ben = await library.link("ben", BEN)
         await ben.call("send_message", jid(ANNA), "linked by a code")

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, CLEO, Town
 from tests.emulator.library import LibraryError, enum, eventually, jid, message, raw, text_of, why_not
 from tests.emulator.media import HOST
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import Message
+from tests.emulator.town import ANNA, BEN, CLEO, Town
 
 pytestmark = [
     pytest.mark.anyio,
@@ -67,6 +67,18 @@ async def test_a_second_device_of_an_account_gets_copies_of_both_sides(town: Tow
     await tablet.wait("LoggedOut")
     await town.ben.call("send_message", jid(ANNA), "only one now")
     await town.anna.text("only one now")
+
+
+async def test_what_one_device_reads_the_other_one_hears_of(town: Town) -> None:
+    tablet = await town.library.link("other-tablet", ANNA)
+    sent = (await town.ben.call("send_message", jid(ANNA), "read me once"))["told"]
+    source = (await town.anna.text("read me once")).told["Info"]["MessageSource"]
+    chat = jid(f"{source['Chat']['User']}@{source['Chat']['Server']}")
+    await town.anna.call("mark_read", sent["ID"], chat=chat, sender=chat, receipt=enum("ReceiptType", "READ"))
+    told = (await tablet.wait("Receipt", lambda told: sent["ID"] in told["MessageIDs"])).told["MessageSource"]
+    assert told["IsFromMe"]
+    assert told["Chat"]["User"] == source["Chat"]["User"]
+    await town.emulator.person(ANNA).unlink(town.emulator.person(ANNA).devices[-1])
 
 
 async def test_a_phone_without_a_session_reports_delivery_as_its_number_says(town: Town) -> None:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
 from tests.emulator.library import Library, LibraryError, Session, eventually, jid, why_not
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,
