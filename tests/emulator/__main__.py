@@ -2,7 +2,8 @@
 
     python tests/emulator
 
-A line is `{"person": "99900000001", "do": "scan", "args": ["<QR text>"]}`: any verb of `Person`; or `{"do": "state"}`.
+A line is `{"person": "99900000001", "do": "scan", "args": ["<QR text>"]}`: any verb of `Person`; or `{"do": "state"}`;
+or `{"do": "delay", "args": [5]}`: acknowledge sends so many seconds late.
 Each is answered by a line, `{"result": …}` or `{"error": …}`. It ends with its input.
 """
 
@@ -34,6 +35,9 @@ async def _obey(emulator: Any, request: dict[str, Any]) -> Any:
             for account in emulator.accounts
         }
         return {"people": people, "unknown": emulator.unknown, "asked": emulator.proxy.asked}
+    if request["do"] == "delay":
+        (emulator.messages.ack_delay,) = request["args"]
+        return None
     verb = getattr(emulator.person(request["person"]), request["do"])
     result = verb(*request.get("args", []))
     return str(await result if inspect.isawaitable(result) else result)

@@ -18,6 +18,7 @@ from tests.support.engines import ORG, Recorder, until
 from wagate.backends.blobs import DiskBlobs
 from wagate.engines.base import Account, Linked, QrShown
 from wagate.engines.whatsapp.engine import WhatsAppEngine
+from wagate.engines.whatsapp.fleet import Hosts
 from wagate.engines.whatsapp.stored import has_keys
 
 __all__ = ["PATIENCE", "Village", "WhatsApp", "alive", "eventually", "why_not"]
@@ -51,8 +52,8 @@ class WhatsApp:
 
     def another(self, **more: Any) -> WhatsAppEngine:
         """An engine on the same folder."""
-        settings = {"command": self.command(), **self.more, **more}
-        return WhatsAppEngine(self.folder / "sessions", self.files, **settings)
+        hosts = Hosts(**{"command": self.command(), **self.more, **more})
+        return WhatsAppEngine(self.folder / "sessions", self.files, hosts=hosts)
 
     def command(self, *, trusts: bool = True) -> list[str]:
         """How hosts are started so that they find the emulator, and nothing else."""

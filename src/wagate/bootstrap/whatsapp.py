@@ -11,6 +11,7 @@ from wagate.config import Settings
 from wagate.engines import base
 from wagate.engines.whatsapp.connection import Route
 from wagate.engines.whatsapp.engine import WhatsAppEngine
+from wagate.engines.whatsapp.fleet import Hosts
 from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad, protobuf, verify
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,9 @@ def whatsapp_engine(settings: Settings, files: base.Files) -> WhatsAppEngine:
         raise CannotStart(f"WAGATE_WHATSAPP is on. {reason}") from None
     make_private(settings.whatsapp_folder)
     route = _route(Guard.parse(settings.allowed_networks))
-    return WhatsAppEngine(settings.whatsapp_folder, files, per_host=settings.whatsapp_per_host, route=route)
+    return WhatsAppEngine(
+        settings.whatsapp_folder, files, hosts=Hosts(per_host=settings.whatsapp_per_host), route=route
+    )
 
 
 def library() -> tuple[bool, str]:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from wagate.engines import base
 from wagate.engines.whatsapp import performing
 from wagate.engines.whatsapp.connection import Route, Store, WhatsAppConnection, as_given
-from wagate.engines.whatsapp.fleet import PULSE_SECONDS, Fleet
+from wagate.engines.whatsapp.fleet import Fleet, Hosts
 from wagate.model.actions import Action, RequestCode
 from wagate.model.contents import Content
-
-HOST = (sys.executable, "-m", "wagate.engines.whatsapp.host")
-"""How a host is started."""
-
-PER_HOST = 8
-"""Sessions that share a host unless told otherwise: so many are cut off together when native code dies."""
 
 
 class WhatsAppEngine:
     """The engine; see the port. `folder`: where the sessions' stores are, this user's alone.
 
-    `per_host`: how many sessions share a host process; `route`: what judges a session's proxy at each connect.
+    `route`: what judges a session's proxy at each connect.
     """
 
     name = "whatsapp"
@@ -40,15 +32,13 @@ class WhatsAppEngine:
         folder: Path,
         files: base.Files,
         *,
-        command: Sequence[str] = HOST,
-        per_host: int = PER_HOST,
+        hosts: Hosts | None = None,
         route: Route = as_given,
-        pulse: float = PULSE_SECONDS,
     ) -> None:
         self._folder = folder
         self._files = files
         self._route = route
-        self._fleet = Fleet(command, per_host=per_host, pulse=pulse)
+        self._fleet = Fleet(hosts or Hosts())
         self._connections: weakref.WeakSet[WhatsAppConnection] = weakref.WeakSet()
 
     async def open(self, account: base.Account, sink: base.Sink) -> WhatsAppConnection:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from wagate.engines import base
@@ -21,8 +23,17 @@ log = structlog.get_logger(__name__)
 
 _STARTS_AT_ONCE = 2
 _BACKOFF_MOST = 60.0
-PULSE_SECONDS = 5.0
-"""How often each host is asked for a sign of life: one that hangs is found within four of these."""
+HOST = (sys.executable, "-m", "wagate.engines.whatsapp.host")
+
+
+class Hosts(msgspec.Struct, frozen=True, kw_only=True):
+    """How hosts are run. `command`: what starts one; `per_host`: how many sessions share one, and are cut off together
+    when it dies; `pulse`: seconds between signs of life: one that hangs is found within four of these.
+    """
+
+    command: Sequence[str] = HOST
+    per_host: int = 8
+    pulse: float = 5.0
 
 
 class Berth:
@@ -40,12 +51,10 @@ class Berth:
 
 
 class Fleet:
-    """The hosts. `command`: how one is started; `per_host`: how many sessions share one."""
+    """The hosts that live, and who is in them."""
 
-    def __init__(self, command: Sequence[str], *, per_host: int, pulse: float = PULSE_SECONDS) -> None:
-        self._command = list(command)
-        self._per_host = per_host
-        self._pulse = pulse
+    def __init__(self, hosts: Hosts) -> None:
+        self._how = hosts
         self._guilty: dict[HostProcess, str] = {}
         self._berths: dict[HostProcess, dict[int, Berth]] = {}
         self._watches: set[asyncio.Task[None]] = set()
@@ -78,7 +87,7 @@ class Fleet:
             return self._place(session_id, await self._start(), alone=True)
         async with self._placing:
             for host, berths in self._berths.items():
-                full = len(berths) >= self._per_host or any(berth.alone for berth in berths.values())
+                full = len(berths) >= self._how.per_host or any(berth.alone for berth in berths.values())
                 if host.alive and berths and not full:
                     return self._place(session_id, host, alone=False)
             return self._place(session_id, await self._start(), alone=False)
@@ -119,7 +128,7 @@ class Fleet:
                 await asyncio.sleep(random.uniform(0, min(2.0**self._failed_starts, _BACKOFF_MOST)))
             host = HostProcess()
             try:
-                await host.start(self._command)
+                await host.start(self._how.command)
             except base.ConnectionLost:
                 self._failed_starts = min(self._failed_starts + 1, 10)
                 raise
@@ -134,7 +143,7 @@ class Fleet:
         return host
 
     async def _feel(self, host: HostProcess) -> None:
-        if await host.feel(self._pulse):
+        if await host.feel(self._how.pulse):
             log.error("a host hangs", pid=host.pid)
             await host.stop(at_once=True)
 

@@ -21,10 +21,10 @@ import structlog
 
 from wagate import telemetry
 from wagate.engines import base
-from wagate.engines.whatsapp import performing, refusals, sending, wire
+from wagate.engines.whatsapp import inbound, performing, refusals, sending, wire
 from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad
 from wagate.engines.whatsapp.library import Library
-from wagate.engines.whatsapp.line import Busy, Line, Stuck
+from wagate.engines.whatsapp.line import Around, Busy, Line, Stuck
 from wagate.errors import Internal, WagateError, to_wire
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,7 @@ class Host:
 
     def __init__(self, library: Library, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._library = library
+        self._around = Around(library=library, tell=self._tell, translate=inbound.reports, stuck=self._stuck)
         self._reader = reader
         self._writer = writer
         self._lines: dict[int, Line] = {}
@@ -95,7 +96,7 @@ class Host:
         if isinstance(want, wire.Ping):
             return None
         if isinstance(want, wire.Open):
-            line = Line(self._library, asked.line, want, self._tell, stuck=self._stuck)
+            line = Line(self._around, asked.line, want)
             await line.open()
             self._lines[asked.line] = line
             return None

@@ -30,7 +30,7 @@ def verify() -> str:
     except importlib.metadata.PackageNotFoundError:
         raise CannotLoad("The WhatsApp library is not installed: pip install 'wagate[whatsapp]'.") from None
     if installed.version != VERSION:
-        raise CannotLoad(f"{NAME} {installed.version} is installed, and {VERSION} is what was tested.")
+        raise CannotLoad(f"{NAME} {installed.version} is installed, not {VERSION}: pip install 'wagate[whatsapp]'.")
     _fits_protobuf()
     recorded = [file for file in installed.files or () if file.name.startswith(f"{NAME}-") and file.parent.name == NAME]
     for file in recorded:

@@ -10,44 +10,31 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import ends, inbound, refusals, stored, wire
+from wagate.engines.whatsapp import ends, refusals, stored, wire
 from wagate.engines.whatsapp.addresses import person_of, text_of
 from wagate.engines.whatsapp.ear import Ear
-from wagate.engines.whatsapp.echoes import Echoes, change_of
 from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.spool import Spool
+from wagate.engines.whatsapp.telling import Tell, Telling
 from wagate.model.contacts import Person
 from wagate.model.sessions import Pairing
 
 log = structlog.get_logger(__name__)
 
-_OURS = 0
-"""The code of records that are reports of our own making; the library's events begin above."""
-
-WINDOW = 32
-"""Records that are told and not taken yet, at most: the rest waits on disk."""
-
 _FIRST_CODE_SECONDS, _NEXT_CODE_SECONDS = 60, 20
 _LOCK_SECONDS = 10.0
-_DISK_SECONDS = 1.0
 _LAST_WORD_SECONDS = 0.3
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[wire.Reported]).decode
-
-Tell = Callable[[wire.FromHost], None]
-"""Sends a frame to the gateway."""
 
 
 class Busy(Exception):
@@ -58,20 +45,30 @@ class Stuck(Exception):
     """The library does not let a session go: only the end of this process frees its keys."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What a line has around it. `translate`: from an event of the library's to reports, on a thread; `stuck`: called
+    when the library does not let the session go.
+    """
+
+    library: Library
+    tell: Tell
+    translate: Callable[[Line, int, bytes], list[base.Report]]
+    stuck: Callable[[], None]
+
+
 class Line:
     """A session. Its name in the library changes with every beginning: the library may be slow to let one go."""
 
-    def __init__(
-        self, library: Library, number: int, want: wire.Open, tell: Tell, *, stuck: Callable[[], None]
-    ) -> None:  # fmt: skip
+    def __init__(self, around: Around, number: int, want: wire.Open) -> None:
         self.account = want.account
-        self.library = library
+        self.library = around.library
+        self._translate = around.translate
+        self._stuck = around.stuck
+        self._tell = around.tell
         self._number = number
-        self._tell = tell
-        self._stuck = stuck
         self._folder = Path(want.folder)
         self._loop = asyncio.get_running_loop()
-        self._spool: Spool | None = None
         self._lock: int | None = None
         self._name = ""
         self._begun = 0
@@ -79,16 +76,12 @@ class Line:
         self._codes = 0
         self._online: asyncio.Future[None] | None = None
         self._shown: asyncio.Future[None] | None = None
-        self._told = self._taken = 0
         self.own_jid = ""
         self.me = Person()
         self.hidden: set[str] = set()
-        self._echoes = Echoes()
         self._has_keys = False
         self._own: frozenset[str] = frozenset()
-        self._is_online = False
-        self._telling: asyncio.Task[None] | None = None
-        self._closing = threading.Event()
+        self._telling: Telling | None = None
         self._ending = asyncio.Lock()
 
     async def open(self) -> None:
@@ -103,12 +96,12 @@ class Line:
         try:
             # Now, while the library has it not: two who open one file in one process undo each other's locks.
             self._has_keys = await asyncio.to_thread(stored.has_keys, self._folder)
-            self._spool = await asyncio.to_thread(Spool, self._folder / "spool")
-        except (OSError, sqlite3.Error):
+            spool = await asyncio.to_thread(Spool, self._folder / "spool")
+        except OSError:
             log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
             await self.close()
             raise base.ConnectionLost from None
-        self._told = self._taken = self._spool.first - 1
+        self._telling = Telling(spool, self._number, self._tell, partial(self._translate, self), self.is_own)
 
     async def link(self, proxy: str | None) -> None:
         """Begin linking by QR."""
@@ -154,8 +147,8 @@ class Line:
             self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
             self.own_jid = text_of(me.JID)
             self.me = person_of(me.JID, me.LID)
-            self._is_online = True
-            self._wake()
+            if self._telling is not None:
+                self._telling.begin()
         except TimeoutError:
             await self._end()
             raise base.ConnectionLost from None
@@ -225,56 +218,41 @@ class Line:
         Raises:
             Stuck: the library keeps the session; the folder stays locked.
         """
-        self._is_online = False
-        self._closing.set()
+        if self._telling is not None:
+            self._telling.pause()
+            self._telling.release()
         await self._end()
         if self._telling is not None:
-            await asyncio.gather(self._telling, return_exceptions=True)
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
+            await self._telling.close()
+            self._telling = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def taken(self, number: int) -> None:
         """The gateway has committed everything up to this."""
-        if self._spool is not None:
-            self._taken = max(self._taken, number)
-            self._spool.take(number)
-            self._wake()
+        if self._telling is not None:
+            self._telling.taken(number)
 
     @property
     def last(self) -> int:
         """The last number that was told, or waits to be."""
-        return 0 if self._spool is None else self._spool.last
+        return 0 if self._telling is None else self._telling.last
 
     def keep(self, reports: list[base.Report]) -> None:
         """Tell what an action of our own changed, as if it had come over the line."""
-        reports = [each for each in reports if self._once(each, ours=True)]
-        if self._spool is not None and reports:
-            self._spool.append(bytes([_OURS]) + _encode([wire.report(each) for each in reports]))
-            self._wake()
+        if self._telling is not None:
+            self._telling.keep(reports)
+
+    def did(self, change: Hashable) -> None:
+        """This account did what comes back over the line as well: it is not told then; see echoes.py."""
+        if self._telling is not None:
+            self._telling.first_of(change, ours=True)
 
     def keep_event(self, code: int, body: bytes) -> None:
-        """What came over the line is on disk when this returns: WhatsApp has its acknowledgement already.
-
-        Called on the library's threads. Where the disk takes nothing the library waits, and with it what comes next.
-        """
-        told = False
-        while (spool := self._spool) is not None:
-            try:
-                # As it came: what it means is found out later, where a mistake costs nothing.
-                spool.append(bytes([code]) + body)
-            except OSError:
-                if not told:
-                    log.exception("an event cannot be kept; trying on", session=self.account.session_id)
-                told = True
-                if self._closing.wait(_DISK_SECONDS):
-                    return
-            else:
-                self._loop.call_soon_threadsafe(self._wake)
-                return
+        """What came over the line is on disk when this returns. Called on the library's threads."""
+        if (telling := self._telling) is not None:
+            telling.keep_event(code, body)
 
     # On the event loop, told by the present ear.
 
@@ -370,56 +348,6 @@ class Line:
         """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
         self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
 
-    def _wake(self) -> None:
-        """There may be something to tell."""
-        if self._telling is None or self._telling.done():
-            self._telling = self._loop.create_task(self._tell_on())
-
-    async def _tell_on(self) -> None:
-        """Tell what is on disk, in order, a window ahead of what is taken; only while the library can be asked."""
-        while self._spool is not None and self._is_online:
-            room = WINDOW - (self._told - self._taken)
-            records = self._spool.after(self._told, max(room, 0))
-            if not records:
-                return
-            for number, record in records:
-                reports = await asyncio.to_thread(self._read, record)
-                self._tell_all(number, reports)
-                self._told = number
-
-    def _tell_all(self, number: int, reports: list[wire.Reported]) -> None:
-        """Tell a record, in several frames where one would be too large; the last of them has its number."""
-        try:
-            self._tell(wire.Told(line=self._number, number=number, reports=reports))
-        except ValueError:
-            half = len(reports) // 2
-            if half:
-                self._tell_all(0, reports[:half])
-            else:
-                log.error("a report is too large", session=self.account.session_id)
-            self._tell_all(number, reports[half:] if half else [])
-
-    def _read(self, record: bytes) -> list[wire.Reported]:
-        code, body = record[0], record[1:]
-        if code == _OURS:
-            return _decode(body)
-        try:
-            reports = inbound.reports(self, code, body)
-            return [wire.report(each) for each in reports if self._once(each, ours=False)]
-        except Exception:
-            # It would fail again for ever, and hold up everything behind it.
-            log.exception("an event could not be read", session=self.account.session_id, code=code)
-            return []
-
-    def _once(self, report: base.Report, *, ours: bool) -> bool:
-        """False for the second telling of what this account did."""
-        change = change_of(report, self.is_own)
-        return change is None or self.first_of(change, ours=ours)
-
-    def first_of(self, change: Hashable, *, ours: bool) -> bool:
-        """Whether a change is to be told; see echoes.py."""
-        return self._echoes.tell(change, ours=ours, now=self._loop.time())
-
     async def _hold(self) -> None:
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = self._loop.time() + _LOCK_SECONDS
@@ -448,7 +376,8 @@ class Line:
 
     async def _end(self) -> None:
         self._purpose = ""
-        self._is_online = False
+        if self._telling is not None:
+            self._telling.pause()
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.ConnectionLost())
         async with self._ending:

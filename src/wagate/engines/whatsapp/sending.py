@@ -112,5 +112,5 @@ async def _say(line: Line, message: Any, chat: str) -> Ack:
     to = to_library(line.library.messages, chat)
     answer = await line.call("SendMessage", to, len(to), encoded, len(encoded), returns="SendMessageReturnFunction")
     if chat.endswith("@newsletter"):
-        line.first_of(("post", chat, answer.SendResponse.ID), ours=True)
+        line.did(("post", chat, answer.SendResponse.ID))
     return Ack(wire_id=answer.SendResponse.ID, timestamp=millis(answer.SendResponse.Timestamp))
