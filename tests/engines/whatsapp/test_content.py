@@ -134,7 +134,8 @@ async def test_an_album_is_its_items(company: Company) -> None:
     second = VideoContent(media=await company.file("med_9", b"video", "video/mp4"))
     album = AlbumContent(items=[AlbumItem(content=first), AlbumItem(content=second)], mentions=[jid(CAT)])
     ack = await company.ann.say(album, BEN)
-    assert ack.item_ids and ack.item_ids[0] == ack.wire_id
+    assert ack.item_ids
+    assert ack.item_ids[0] == ack.wire_id
     await company.ben.hears(Arrived, lambda report: ack.item_ids and report.wire_id == ack.item_ids[1])
     items = company.ben.sink.of(Arrived)
     assert [(each.wire_id, type(each.content)) for each in items] == [

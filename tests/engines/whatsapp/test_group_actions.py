@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
 
 from tests.emulator.groups import Gathering
 from tests.emulator.nodes import parse
@@ -151,13 +152,18 @@ async def test_each_setting_is_told_once_whoever_changed_it(company: Company) ->
     for somebody in (company.ann, company.tablet, company.ben):
         await somebody.hears(GroupChanged, lambda report: report.subject == "By somebody else")
         said = [
-            (each.subject or each.description, each.is_announce, each.is_locked, each.new_invite_link, each.sender)
+            {name: value for name, value in asdict(each).items() if value is not UNSET} | {"timestamp": 0}
             for each in somebody.sink.of(GroupChanged)
         ]
-        expected = [("Crew",), ("What we do",), ("",), (None, True), (None, None, True), (None, None, None, fresh)]
-        assert [tuple(value or None for value in row) for row in said] == [
-            *(tuple(value or None for value in (*row, None, None, None))[:4] + (jid(ANN),) for row in expected),
-            ("By somebody else", None, None, None, None),
+        ours = {"group_jid": group, "timestamp": 0, "sender": jid(ANN)}
+        assert said == [
+            ours | {"subject": "Crew"},
+            ours | {"description": "What we do"},
+            ours | {"description": ""},
+            ours | {"is_announce": True},
+            ours | {"is_locked": True},
+            ours | {"new_invite_link": fresh},
+            {"group_jid": group, "timestamp": 0, "subject": "By somebody else"},
         ]
 
 
@@ -173,7 +179,8 @@ async def test_members_come_go_rise_and_fall_with_a_result_for_each(company: Com
         jid(PRIVATE): ("invite_required", 403),
     }
     (invited,) = [each for each in added if each.invite]
-    assert invited.invite and invited.invite.code
+    assert invited.invite
+    assert invited.invite.code
     await company.ann.do(PromoteMember(group=group, person=jid(DAN)))
     await company.ann.do(PromoteMember(group=group, person=jid(DAN)))
     with pytest.raises(NotFound):
@@ -249,7 +256,8 @@ async def test_a_picture_is_set_told_once_and_looked_at(company: Company) -> Non
     assert company.ann.sink.of(ChatMarked)[0] == ChatMarked(chat=group, picture_id=done.id)
     assert (await company.ben.hears(ChatMarked)).chat == group
     picture = await company.ben.do(GetPicture(jid=group))
-    assert picture.id == done.id and picture.url
+    assert picture.id == done.id
+    assert picture.url
     await company.ann.do(SetSubject(group=group, subject="the end"))
     await company.ann.hears(GroupChanged)
     assert len(company.ann.sink.of(ChatMarked)) == 1
