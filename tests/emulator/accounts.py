@@ -62,7 +62,12 @@ class Device:
 
 @dataclass(eq=False)
 class Account:
-    """A person with a phone. `known`: whom they talked with; `blocked`: numbers; `timelocked`: 463 to strangers."""
+    """A person with a phone.
+
+    `known`: whom they talked with; `watchers`: who asked for their devices, and hears when these change; `blocked`:
+    numbers, in order; `timelocked`: messages to strangers are refused (463); `declines`: cannot be had in any group;
+    `refusal`: why no login is taken now.
+    """
 
     number: str
     identity: KeyPair
@@ -72,8 +77,10 @@ class Account:
     picture: str = ""
     blocked: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    watchers: set[str] = field(default_factory=set)
     privacy: dict[str, str] = field(default_factory=dict)
     timelocked: bool = False
+    declines: bool = False
     refusal: dict[str, str] | None = None
     last_seen: int = 0
     next_place: int = 1

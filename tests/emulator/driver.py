@@ -22,7 +22,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message as Protobuf
 from neonize import _binder
 from neonize.client import NewClient
-from neonize.proto.Neonize_pb2 import JID, MessageInfo
+from neonize.proto.Neonize_pb2 import JID, MessageInfo, PatchInfo
 from neonize.proto.Neonize_pb2 import Message as Arrived
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
@@ -119,9 +119,10 @@ def _given(value: Any) -> Any:
     if form == "enum":
         return getattr(getattr(enums, content[0]), content[1])
     raw = base64.b64decode(content)
-    if form == "content":
-        return Arrived.FromString(raw).Message
-    kinds = {"message": Message, "arrived": Arrived, "info": MessageInfo}
+    if form in ("content", "asked"):
+        arrived = Arrived.FromString(raw)
+        return arrived.Message if form == "content" else arrived.Info
+    kinds = {"message": Message, "arrived": Arrived, "info": MessageInfo, "patch": PatchInfo}
     return raw if form == "bytes" else kinds[form].FromString(raw)
 
 

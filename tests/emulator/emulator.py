@@ -16,8 +16,10 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulator.accounts import Account, Accounts, Device, hash_of
+from tests.emulator.calls import Calls
 from tests.emulator.certificates import NoiseIdentity, server_side
 from tests.emulator.channels import Channels
+from tests.emulator.group_requests import GroupRequests
 from tests.emulator.groups import Gathering, Groups
 from tests.emulator.lines import Line
 from tests.emulator.linking import Linking
@@ -27,6 +29,7 @@ from tests.emulator.nodes import HIDDEN, PHONE, SERVER, Node
 from tests.emulator.persons import Person
 from tests.emulator.presence import Presence
 from tests.emulator.proxy import Proxy
+from tests.emulator.receipts import Receipts
 from tests.emulator.stanzas import hear
 from wagate.model.groups import Role
 
@@ -50,10 +53,13 @@ class Emulator:
         self.accounts = Accounts()
         self.media = Media()
         self.groups = Groups(self)
+        self.group_requests = GroupRequests(self)
         self.linking = Linking(self)
         self.messages = Messages(self)
+        self.receipts = Receipts(self)
         self.presence = Presence(self)
         self.channels = Channels(self)
+        self.calls = Calls(self)
         self.pictures: dict[str, str] = {}
         self.states: dict[tuple[str, str], list[bytes]] = {}
         self.unknown: list[str] = []
@@ -100,13 +106,22 @@ class Emulator:
         """The proxy that the client must be given."""
         return f"http://127.0.0.1:{self.proxy.port}"
 
-    def environment(self, *, trusts: bool = True) -> dict[str, str]:
-        """For a client's process, before it starts: our TLS authority alone, a dead end beside the proxy, and, where it
-        `trusts`, the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of WhatsApp's."""
+    @property
+    def socks_url(self) -> str:
+        """The same proxy for who prefers SOCKS5."""
+        return f"socks5://127.0.0.1:{self.proxy.port}"
+
+    def environment(self, *, trusts: bool = True, socks: bool = False) -> dict[str, str]:
+        """For a client's process, before it starts: our TLS authority alone and a dead end beside the proxy.
+
+        Where it `trusts`, with the path (PYTHONPATH, in front of any other) that puts our Noise root in the place of
+        WhatsApp's. Sessions that come by `socks` go on to the environment's proxy, unless the name is taken out here.
+        """
         dead = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), DEAD_PROXY)
+        past = {"NO_PROXY": ".whatsapp.com,.whatsapp.net" if socks else ""}
         tls = {"SSL_CERT_FILE": str(self.folder / "ca.pem"), "SSL_CERT_DIR": str(self.folder)}
         trust = {"PYTHONPATH": str(TRUSTING), "EMULATOR_ROOT": self.noise.root.public.hex()} if trusts else {}
-        return {**tls, **dead, "NO_PROXY": "", **trust}
+        return {**tls, **dead, **past, **trust}
 
     # People and groups, as tests see them.
 
@@ -157,21 +172,30 @@ class Emulator:
                 await device.deliver(Node("notification", {**head, **attrs}, content))
 
     async def tell_devices(self, account: Account, change: str, device: Device) -> None:
-        """A device was added to or removed from an account: whoever may have its list learns of it.
+        """A device was added to or removed from an account: whoever asked for its list learns of it.
 
         Told once by number and once by LID: a client drops only the list that it keeps under the very address.
         """
-        for other in self.accounts:
-            if other is not account:
-                for mode in (PHONE, HIDDEN):
-                    attrs = {"type": "devices", "from": account.jid(mode)}
-                    await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
+        for other in self._watching(account):
+            for mode in (PHONE, HIDDEN):
+                attrs = {"type": "devices", "from": account.jid(mode)}
+                await self.notify(other, attrs, [self._devices_changed(account, change, device, mode)])
         places = account.devices.values()
         listed = [Node("device", {"jid": each.jid(), "key-index": each.place or None}) for each in places]
         own = Node("devices", {"dhash": hash_of([each.jid() for each in places])}, listed)
         await self.notify(account, {"type": "account_sync", "from": account.jid()}, [own], but=(device,))
         attrs = {"type": "devices", "from": account.jid(HIDDEN)}
         await self.notify(account, attrs, [self._devices_changed(account, change, device, HIDDEN)], but=(device,))
+
+    async def tell_identity(self, account: Account) -> None:
+        """Somebody's phone has new keys: who has a session with the old ones must forget it."""
+        for other in [account, *self._watching(account)]:
+            for mode in (PHONE, HIDDEN):
+                attrs = {"type": "encrypt", "from": account.jid(mode)}
+                await self.notify(other, attrs, [Node("identity")], but=(account.phone,))
+
+    def _watching(self, account: Account) -> list[Account]:
+        return [self.accounts.get(number) for number in sorted(account.watchers - {account.number})]
 
     def _devices_changed(self, account: Account, change: str, device: Device, mode: str) -> Node:
         digest = hash_of([each.jid(mode) for each in account.devices.values()])
@@ -180,6 +204,12 @@ class Emulator:
             Node("key-index-list", {"ts": int(time.time())}, account.key_index()),
         ]
         return Node(change, {"device_hash": digest}, content)
+
+    def keep_picture(self, picture: bytes) -> str:
+        """Store a picture; its id, new each time."""
+        identity = str(time.time_ns() // 1000 % 10**10 + next(self._numbers))
+        self.pictures[identity] = self.media.keep(picture)
+        return identity
 
     async def people_changed_picture(self, account: Account) -> None:
         """Somebody has a new picture: everybody who talked with them learns of it."""

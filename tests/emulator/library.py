@@ -72,7 +72,9 @@ class Session:
             found[:] = [each for each in self.told[after:] if each.kind == kind and match(each.told)]
             return bool(found)
 
-        await self.library.until(there, f"{self.name}: no {kind}; {[each.kind for each in self.told[after:]]}")
+        await self.library.until(
+            there, lambda: f"{self.name}: no {kind} like that; {[each.kind for each in self.told[after:]]}"
+        )
         return found[0]
 
     async def text(self, text: str) -> Told:
@@ -85,10 +87,14 @@ class Session:
 
 
 class Library:
-    """The process; an async context manager. `trusts`: whether it trusts the emulator, as no product ever does."""
+    """The process; an async context manager.
 
-    def __init__(self, emulator: Emulator, *, trusts: bool = True) -> None:
+    `trusts`: whether it trusts the emulator, as no product ever does; `proxy`: another address of the emulator's proxy.
+    """
+
+    def __init__(self, emulator: Emulator, *, trusts: bool = True, proxy: str = "") -> None:
         self.emulator = emulator
+        self.proxy = proxy or emulator.proxy_url
         self.trusts = trusts
         self.log = emulator.folder / f"library-{id(self)}.log"
         self._sessions: dict[str, Session] = {}
@@ -105,8 +111,10 @@ class Library:
         in_read, self._pipe = os.pipe()
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("NEONIZE", "COVERAGE"))}
         environment.pop("PYTHONPATH", None)
-        environment |= {**self.emulator.environment(trusts=self.trusts), "HOME": str(self.emulator.folder)}
-        arguments = [str(in_read), str(out_write), self.emulator.proxy_url]
+        socks = self.proxy.startswith("socks")
+        environment |= self.emulator.environment(trusts=self.trusts, socks=socks)
+        environment["HOME"] = str(self.emulator.folder)
+        arguments = [str(in_read), str(out_write), self.proxy]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, str(Path(__file__).parent / "driver.py"), *arguments),
@@ -123,7 +131,7 @@ class Library:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(out_read, "rb"))
         self._reading = asyncio.ensure_future(self._read(reader))
-        await self.until(lambda: self._ready, "the library's process did not start")
+        await self.until(lambda: self._ready, lambda: "the library's process did not start")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -165,13 +173,17 @@ class Library:
         os.write(self._pipe, json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
         return await asyncio.wait_for(answer, PATIENCE)
 
-    async def until(self, there: Callable[[], bool], why: str) -> None:
-        """Wait until something is so, looking at every piece of news."""
+    async def until(self, there: Callable[[], bool], why: Callable[[], str]) -> None:
+        """Wait until something is so, looking at every piece of news.
+
+        Raises:
+            AssertionError: it never was; with `why`, and the end of what the process printed.
+        """
         async with self._news:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait_for(lambda: there() or self._reading.done()), PATIENCE)
         if not there():
-            raise AssertionError(f"{why}\n{self.tail()}")
+            raise AssertionError(f"{why()}\n{self.tail()}")
 
     def tail(self) -> str:
         """The end of what the process printed."""
@@ -203,6 +215,17 @@ class Library:
             self._sessions[line["session"]].told.append(told)
 
 
+async def eventually(there: Callable[[], bool]) -> None:
+    """Wait until something is so on the emulator's side.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    async with asyncio.timeout(PATIENCE):
+        while not there():  # noqa: ASYNC110 - the emulator's state rings no bell
+            await asyncio.sleep(0.02)
+
+
 # Arguments in the forms that the driver understands.
 
 
@@ -224,6 +247,11 @@ def enum(kind: str, name: str) -> dict[str, list[str]]:
 def message(content: Any) -> dict[str, str]:
     """A message as protobuf."""
     return {"message": base64.b64encode(content.SerializeToString()).decode()}
+
+
+def patch(content: Any) -> dict[str, str]:
+    """A patch of the app state as protobuf."""
+    return {"patch": base64.b64encode(content.SerializeToString()).decode()}
 
 
 def text_of(told: Any) -> str:

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,13 +33,19 @@ _ROUNDS = 2 << 16
 
 @dataclass
 class Typing:
-    """A pairing code that a companion asked for: whose phone it is for, and what the companion wrapped with it."""
+    """A pairing code that a companion asked for: whose phone it is for, and what the companion wrapped with it.
+
+    `ephemeral` and `companion`: the phone's key, and the companion's as the code that was typed last unwraps it;
+    `wrong`: how many codes were typed that were not the companion's.
+    """
 
     line: Line
     account: Account
     wrapped: bytes
     ref: bytes
     ephemeral: KeyPair | None = None
+    companion: bytes = b""
+    wrong: int = 0
 
 
 class Linking:
@@ -94,8 +101,8 @@ class Linking:
             raise Refusal(404)
         typing.ephemeral = KeyPair()
         key = await asyncio.to_thread(_code_key, code, salt := os.urandom(32))
-        companion = await asyncio.to_thread(_code_key, code, typing.wrapped[:32])
-        typing.wrapped = _counter(companion, typing.wrapped[32:48], typing.wrapped[48:80])
+        theirs = await asyncio.to_thread(_code_key, code, typing.wrapped[:32])
+        typing.companion = _counter(theirs, typing.wrapped[32:48], typing.wrapped[48:80])
         start = os.urandom(16)
         wrapped = salt + start + _counter(key, start, typing.ephemeral.public)
         content = [
@@ -107,6 +114,11 @@ class Linking:
         body = Node("link_code_companion_reg", {"stage": "primary_hello"}, content)
         await typing.line.send(Node("notification", attrs, [body]))
 
+    def wrong_codes(self, account: Account) -> int:
+        """How many wrong codes were typed for the code that this phone is asked for now."""
+        typing = self._typing.get(account.number)
+        return 0 if typing is None else typing.wrong
+
     async def _finish(self, line: Line, request: Node) -> list[Node]:
         ref = request.need("link_code_pairing_ref").bytes
         typing = next((each for each in self._typing.values() if each.line is line and each.ref == ref), None)
@@ -114,9 +126,13 @@ class Linking:
             raise Refusal(404)
         bundle = request.need("link_code_pairing_wrapped_key_bundle").bytes
         companion = request.need("companion_identity_public").bytes
-        shared = typing.ephemeral.agree(typing.wrapped)
+        shared = typing.ephemeral.agree(typing.companion)
         key = _derive(shared, bundle[:32], b"link_code_pairing_key_bundle_encryption_key")
-        opened = AESGCM(key).decrypt(bundle[32:44], bundle[44:], None)
+        try:
+            opened = AESGCM(key).decrypt(bundle[32:44], bundle[44:], None)
+        except InvalidTag:
+            typing.wrong += 1
+            raise Refusal(400, "the code is not the companion's") from None
         if opened[:64] != companion + typing.account.identity.public:
             raise Refusal(401)
         del self._typing[typing.account.number]
@@ -156,7 +172,10 @@ class Linking:
         self._by_ref = {ref: each for ref, each in self._by_ref.items() if each is not line}
         account = device.account
         account.devices[device.place] = device
-        await self._emulator.tell_devices(account, "add", device)
+        if device.place:
+            await self._emulator.tell_devices(account, "add", device)
+        else:
+            await self._emulator.tell_identity(account)
         await line.end(Node("stream:error", {"code": "515"}))
 
     def forget(self, line: Line) -> None:

@@ -1,4 +1,4 @@
-"""Ciphertext on its way: each device's share to that device, acknowledgements and receipts back."""
+"""Ciphertext on its way: each device's share to that device, and acknowledgements back."""
 
 from __future__ import annotations
 
@@ -16,16 +16,27 @@ if TYPE_CHECKING:
 
 _CARRIED = ("device-identity", "meta", "biz", "bot", "reporting")
 REACH_OUT = 463
+SLOW = 2.0
+_ORDINARY = "9990"
 
 
 class Messages:
-    """The post office. `seen`: every message that came in, as (sender, node), for tests that ask what was sent."""
+    """The post office. `seen`: every message that came in, as (sender, node).
+
+    A message is carried once for its id, however often it comes: a client that lost its line before the acknowledgement
+    sends the same bytes again. Whose number says so refuses, breaks the line, answers late or never, as in the sandbox.
+
+    For tests: `ack_delay` seconds pass before an acknowledgement; the next `lose_acks` never come; the next `spoil`
+    copies of messages arrive unreadable.
+    """
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self.seen: list[tuple[Device, Node]] = []
         self.ack_delay = 0.0
         self.lose_acks = 0
+        self._carried: set[tuple[str, str]] = set()
+        self.spoil = 0
 
     async def hear(self, sender: Device, node: Node) -> None:
         """A device sends a message: judge it, acknowledge it, carry it."""
@@ -47,22 +58,33 @@ class Messages:
         for account in recipients:
             account.known.add(sender.account.number)
             sender.account.known.add(account.number)
-        await self._carry(sender, node, recipients, shares)
-        await self._acknowledge(sender, Node("ack", ack))
+        key = (sender.account.number, node.attrs["id"])
+        again = key in self._carried and bool(shares)
+        self._carried.add(key)
+        if not again:
+            await self._carry(sender, node, recipients, shares)
+        nature = habits(recipients[0].number if to.server in (PHONE, HIDDEN) else _ORDINARY)
+        if nature.loses_ack:
+            return
+        if nature.breaks and not again:
+            if sender.line is not None:
+                sender.line.drop()
+            return
+        await self._acknowledge(sender, Node("ack", ack), late=SLOW if nature.slow else 0)
         if to.server in (PHONE, HIDDEN):
-            await self._answer_as_phone(sender, node, recipients)
+            await self._emulator.receipts.from_pretend_phone(sender, node, recipients[0])
 
-    async def _acknowledge(self, sender: Device, ack: Node) -> None:
+    async def _acknowledge(self, sender: Device, ack: Node, *, late: float = 0) -> None:
         if self.lose_acks:
             self.lose_acks -= 1
             return
-        if self.ack_delay:
-            self._emulator.spawn(self._acknowledge_late(sender, ack))
+        if late or self.ack_delay:
+            self._emulator.spawn(self._acknowledge_late(sender, ack, late or self.ack_delay))
         else:
             await sender.deliver(ack, keep=False)
 
-    async def _acknowledge_late(self, sender: Device, ack: Node) -> None:
-        await asyncio.sleep(self.ack_delay)
+    async def _acknowledge_late(self, sender: Device, ack: Node, after: float) -> None:
+        await asyncio.sleep(after)
         await sender.deliver(ack, keep=False)
 
     def _recipients(self, sender: Device, to: Jid) -> tuple[list[Account], int]:
@@ -80,7 +102,8 @@ class Messages:
         account = accounts.of(to)
         if account is None:
             return [], 404
-        if own.timelocked and account is not own and account.number not in own.known:
+        stranger = account is not own and account.number not in own.known
+        if habits(account.number).refuses or (own.timelocked and stranger):
             return [], REACH_OUT
         return [account] if account is own else [account, own], 0
 
@@ -106,19 +129,25 @@ class Messages:
         common = node.all("enc")
         carried = [child for child in node.children if child.tag in _CARRIED]
         mine = {self._emulator.accounts.device(jid): share for jid, share in shares.items()}
-        if to.server == GROUP:
+        if isinstance(alone := node.attrs.get("participant"), Jid):
+            # The answer to a retry: for the device that could not read it.
+            mine = {self._emulator.accounts.device(alone): common}
+        elif to.server == GROUP:
             reached = [device for account in recipients for device in account.devices.values()]
             mine = {device: [*mine.get(device, []), *common] for device in reached}
         elif not shares and common:
-            # A message to one device alone: to the own phone, or the answer to a retry.
+            # To one device alone: the own phone, or the answer to a retry.
             mine = {self._emulator.accounts.device(to): common}
         elif to.server == BROADCAST:
             mine = {device: [*share, *common] for device, share in mine.items()}
         for device, share in mine.items():
-            if device is None or device is sender or not share or sender.account.number in device.account.blocked:
+            if device is None or device is sender or not share or not device.noise:
                 continue
-            if device.place == 0 and not device.noise:
+            if to.server in (PHONE, HIDDEN) and sender.account.number in device.account.blocked:
                 continue
+            if self.spoil:
+                self.spoil -= 1
+                share = [Node(each.tag, each.attrs, _spoilt(each.bytes)) for each in share]
             attrs = self._address(sender, device, node)
             await device.deliver(Node("message", attrs, [*share, *carried]))
 
@@ -134,51 +163,17 @@ class Messages:
             return {**attrs, "from": to, "participant": sender.jid(mode), "addressing_mode": _named(mode), **other}
         mode = to.server
         if device.account is sender.account:
-            return {**attrs, "from": sender.jid(mode), "recipient": to.bare}
+            peer = self._emulator.accounts.of(to)
+            known = {} if peer is None else {_peer(mode): peer.jid(_other(mode))}
+            return {**attrs, "from": sender.jid(mode), "recipient": to.bare, **known}
         other = {"sender_pn" if mode == HIDDEN else "sender_lid": sender.account.jid(_other(mode))}
         return {**attrs, "from": sender.jid(mode), "addressing_mode": _named(mode), **other}
 
-    async def _answer_as_phone(self, sender: Device, node: Node, recipients: list[Account]) -> None:
-        """A person for whom no session answers: their phone reports delivery, and reading where they do."""
-        account = recipients[0]
-        if account is sender.account or not account.answers_itself or sender.account.number in account.blocked:
-            return
-        to: Jid = node.attrs["to"]
-        for kind in (None, "read") if habits(account.number).reads else (None,):
-            attrs = {"from": account.jid(to.server), "id": node.attrs["id"], "type": kind, "t": int(time.time())}
-            await sender.deliver(Node("receipt", attrs))
 
-    async def receipt(self, reader: Device, node: Node) -> None:
-        """A device tells what became of messages: to their sender, and where a device lacks keys, to that device."""
-        attrs, to = node.attrs, node.attrs["to"]
-        kind = attrs.get("type")
-        listed = [item.attrs.get("id") for each in node.all("list") for item in each.all("item")]
-        for wire_id in [attrs["id"], *filter(None, listed)]:
-            if kind in (None, "inactive", "sender", "hist_sync", "peer_msg", "retry"):
-                reader.settle("message", wire_id)
-        ack = {"class": "receipt", "id": attrs["id"], "from": to, "participant": attrs.get("participant"), "type": kind}
-        await reader.deliver(Node("ack", ack), keep=False)
-        if to.server == CHANNEL:
-            self._emulator.channels.view(reader, node)
-        if kind in ("sender", "hist_sync", "peer_msg", "server-error") or to.server == CHANNEL:
-            return
-        told = {"id": attrs["id"], "type": kind, "t": int(time.time())}
-        if to.server in (GROUP, BROADCAST):
-            author = attrs.get("participant")
-            group = self._emulator.groups.get(to)
-            mode = group.mode if group is not None else HIDDEN
-            told |= {"from": to, "participant": reader.jid(mode)}
-        else:
-            author, mode = to, to.server
-            told |= {"from": reader.jid(mode) if mode in (PHONE, HIDDEN) else to, "recipient": attrs.get("recipient")}
-        account = self._emulator.accounts.of(author) if isinstance(author, Jid) else None
-        if account is None:
-            return
-        retry = kind == "retry"
-        devices = [account.devices.get(author.device)] if retry else [*account.devices.values()]
-        for device in devices:
-            if device is not None and device.noise and device is not reader:
-                await device.deliver(Node("receipt", told, node.content))
+def _spoilt(ciphertext: bytes) -> bytes:
+    """One bit is other than it was: in the middle, as the ends of a first message hold what nobody checks."""
+    middle = len(ciphertext) // 2
+    return ciphertext[:middle] + bytes([ciphertext[middle] ^ 1]) + ciphertext[middle + 1 :]
 
 
 def _shares(node: Node) -> dict[Jid, list[Node]]:
@@ -188,6 +183,10 @@ def _shares(node: Node) -> dict[Jid, list[Node]]:
 
 def _other(mode: str) -> str:
     return PHONE if mode == HIDDEN else HIDDEN
+
+
+def _peer(mode: str) -> str:
+    return "peer_recipient_pn" if mode == HIDDEN else "peer_recipient_lid"
 
 
 def _named(mode: str) -> str:

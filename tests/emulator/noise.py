@@ -50,7 +50,8 @@ class Handshake:
         message = HandshakeMessage.FromString(finish).clientFinish
         static = self._open(message.static)
         self._mix(self._ephemeral.agree(static))
-        return static, self._open(message.payload)
+        payload: bytes = self._open(message.payload)
+        return static, payload
 
     def split(self) -> tuple[Cipher, Cipher]:
         """Ciphers for (what comes, what goes)."""

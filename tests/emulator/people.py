@@ -21,12 +21,12 @@ async def usync(emulator: Emulator, device: Device, request: Node) -> list[Node]
     """Look people up by number or address: existence, LID, devices, about, picture."""
     asked = request.need("usync")
     wanted = [each.tag for each in asked.need("query").children]
-    users = [_user(emulator, user, wanted) for user in asked.need("list").all("user")]
+    users = [_user(emulator, device.account, user, wanted) for user in asked.need("list").all("user")]
     results = [Node("result", {}, [Node(tag) for tag in wanted]), Node("list", {}, users)]
     return [Node("usync", asked.attrs, results)]
 
 
-def _user(emulator: Emulator, user: Node, wanted: list[str]) -> Node:
+def _user(emulator: Emulator, asker: Account, user: Node, wanted: list[str]) -> Node:
     contact = user.first("contact")
     typed = contact.bytes.decode() if contact is not None else ""
     jid = parse(typed.lstrip("+").partition("@")[0] + "@" + PHONE) if typed else user.attrs["jid"]
@@ -43,6 +43,7 @@ def _user(emulator: Emulator, user: Node, wanted: list[str]) -> Node:
     if "picture" in wanted and account.picture:
         found.append(Node("picture", {"id": account.picture}))
     if "devices" in wanted:
+        account.watchers.add(asker.number)
         found.append(_devices(account))
     return Node("user", {"jid": jid.bare, "pn_jid": account.jid() if typed else None}, found)
 
@@ -66,9 +67,7 @@ async def picture(emulator: Emulator, device: Device, request: Node) -> list[Nod
     if given is not None:
         if not given.bytes.startswith(b"\xff\xd8"):
             raise Refusal(406)
-        path = emulator.media.keep(given.bytes)
-        identity = str(int.from_bytes(hashlib.sha256(given.bytes + str(time.time_ns()).encode()).digest()[:5], "big"))
-        emulator.pictures[identity] = path
+        identity = emulator.keep_picture(given.bytes)
     if target.server == GROUP:
         await emulator.groups.depict(device.account, target, identity)
     else:
@@ -146,6 +145,6 @@ async def audience(emulator: Emulator, device: Device, request: Node) -> list[No
     return [Node("privacy", {}, [Node("list", {"type": "contacts", "default": "true"})])]
 
 
-async def own_server(emulator: Emulator, device: Device, request: Node) -> list[Node]:
+async def nothing(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """Requests that need nothing but an answer."""
     return []

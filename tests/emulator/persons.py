@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.emulator.accounts import Account, Device
+from tests.emulator.calls import Call
 from tests.emulator.nodes import HIDDEN, Node
 from tests.emulator.schemas import HistorySync, HistorySyncNotification
 
@@ -72,6 +73,28 @@ class Person:
         for each in [device] if device is not None else self.devices:
             await remove(self._emulator, each)
 
+    async def call_themselves(self, name: str) -> None:
+        """Take another name; those who get a message from them learn it."""
+        self.account.name = name
+
+    async def say_of_themselves(self, about: str) -> None:
+        """A new about; those they talked with are told."""
+        self.account.about = about
+        await self._emulator.people_changed_about(self.account)
+
+    async def show(self, picture: bytes) -> None:
+        """A new picture (JPEG), or none; those they talked with are told."""
+        self.account.picture = self._emulator.keep_picture(picture) if picture else ""
+        await self._emulator.people_changed_picture(self.account)
+
+    async def ring(self, other: Person, *, video: bool = False) -> Call:
+        """Call somebody."""
+        return await self._emulator.calls.ring(self.account, other.account, video=video)
+
+    async def hang_up(self, call: Call) -> None:
+        """Give the call up."""
+        await self._emulator.calls.hang_up(call)
+
     def history(self, history: HistorySync) -> HistorySyncNotification:
         """Upload a piece of the phone's history; a session in the phone's place sends what this returns."""
         return self._emulator.media.history(history)
@@ -125,6 +148,10 @@ class Person:
     def timelock(self, on: bool = True) -> None:
         """Refuse messages to people they have not talked with (error 463)."""
         self.account.timelocked = on
+
+    def decline_groups(self, on: bool = True) -> None:
+        """Refuse to be added to any group (401 in the result)."""
+        self.account.declines = on
 
     async def _end(self, last: Node | None = None) -> None:
         for device in self.account.online:

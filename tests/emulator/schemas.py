@@ -9,18 +9,21 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from unittest import SkipTest
 
 
 def _folder() -> Path:
     spec = importlib.util.find_spec("neonize")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("the emulator takes the protocol's messages from neonize, which is not installed")
+        # Of this kind, so that test files that import the emulator are skipped with this sentence.
+        raise SkipTest("the emulator takes the protocol's messages from neonize, which is not installed")
     return Path(spec.submodule_search_locations[0]) / "proto"
 
 
 if str(_folder()) not in sys.path:
     sys.path.append(str(_folder()))
 
+from Neonize_pb2 import PatchInfo  # noqa: E402
 from waAdv.WAAdv_pb2 import (  # noqa: E402
     ADVDeviceIdentity,
     ADVKeyIndexList,
@@ -48,5 +51,6 @@ __all__ = (
     "HistorySync",
     "HistorySyncNotification",
     "Message",
+    "PatchInfo",
     "SyncdPatch",
 )

@@ -27,7 +27,7 @@ async def _media(emulator: Emulator, device: Device, request: Node) -> list[Node
 
 
 async def _groups(emulator: Emulator, device: Device, request: Node) -> list[Node]:
-    return await emulator.groups.answer(emulator, device, request)
+    return await emulator.group_requests.answer(device, request)
 
 
 async def _channels(emulator: Emulator, device: Device, request: Node) -> list[Node]:
@@ -36,20 +36,20 @@ async def _channels(emulator: Emulator, device: Device, request: Node) -> list[N
 
 ANSWERS: dict[str, Answer] = {
     "blocklist": people.blocklist,
-    "disappearing_mode": people.own_server,
+    "disappearing_mode": people.nothing,
     "newsletter": _channels,
     "encrypt": prekeys.answer,
-    "passive": people.own_server,
+    "passive": people.nothing,
     "privacy": people.privacy,
     "status": people.audience,
-    "tos": people.own_server,
-    "urn:xmpp:whatsapp:dirty": people.own_server,
-    "urn:xmpp:whatsapp:push": people.own_server,
+    "tos": people.nothing,
+    "urn:xmpp:whatsapp:dirty": people.nothing,
+    "urn:xmpp:whatsapp:push": people.nothing,
     "usync": people.usync,
     "w:g2": _groups,
     "w:m": _media,
     "w:mex": graphql.answer,
-    "w:p": people.own_server,
+    "w:p": people.nothing,
     "w:profile:picture": people.picture,
     "w:sync:app:state": states.answer,
 }
@@ -66,6 +66,9 @@ async def hear(emulator: Emulator, line: Line, node: Node) -> None:
     except (ValueError, KeyError):
         log.exception("%s said what nobody expected: %r", line, node)
         emulator.unknown.append(f"{line}: {node!r}")
+        if node.tag == "iq" and node.attrs.get("type") in ("get", "set"):
+            error = Node("error", {"code": 400, "text": "bad-request"})
+            await line.send(Node("iq", {"id": node.attrs.get("id"), "from": SERVER, "type": "error"}, [error]))
 
 
 async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
@@ -78,7 +81,7 @@ async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "message":
         await emulator.messages.hear(device, node)
     elif node.tag == "receipt":
-        await emulator.messages.receipt(device, node)
+        await emulator.receipts.hear(device, node)
     elif node.tag == "ack":
         device.settle(node.attrs["class"], node.attrs["id"])
     elif node.tag == "presence":
@@ -86,8 +89,7 @@ async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "chatstate":
         await emulator.presence.typing(device, node)
     elif node.tag == "call":
-        ack = {"class": "call", "id": node.attrs["id"], "from": node.attrs["to"]}
-        await line.send(Node("ack", ack))
+        await emulator.calls.hear(device, node)
     else:
         emulator.unknown.append(f"{line}: {node!r}")
 

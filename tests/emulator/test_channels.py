@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import BEN, Town
 from tests.emulator.library import LibraryError, jid, raw, why_not
+from tests.emulator.town import BEN, Town
 
 pytestmark = [
     pytest.mark.anyio,

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, CLEO, Town
-from tests.emulator.library import LibraryError, enum, jid, why_not
+from tests.emulator.library import LibraryError, enum, jid, raw, why_not
+from tests.emulator.town import ANNA, BEN, CLEO, Town
+from wagate.engines.sandbox import rules
 
 pytestmark = [
     pytest.mark.anyio,
@@ -50,6 +51,10 @@ async def test_a_group_lives_from_its_creation_to_the_last_notice(town: Town) ->
     ):
         await anna.call(method, jid(group), *args)
         await ben.wait("GroupInfoEvent", lambda told, seen=seen: seen in told)
+    picture = await anna.call("set_group_photo", jid(group), raw(b"\xff\xd8\xff and so on"))
+    await ben.wait("Picture", lambda told: told["JID"]["User"] in group)
+    shown = await ben.call("get_profile_picture", jid(group))
+    assert shown["told"]["ID"] == picture
     info = (await ben.call("get_group_info", jid(group)))["told"]
     assert info["GroupName"]["Name"] == "Orchard"
     assert info["GroupTopic"]["Topic"] == "apples"
@@ -117,3 +122,48 @@ async def test_the_groups_of_a_session_are_listed_with_all_members(town: Town) -
     assert set(people) == {ANNA, DORA}
     assert people[DORA]["IsSuperAdmin"]
     assert people[ANNA]["LID"]["User"] == town.emulator.person(ANNA).lid.partition("@")[0]
+
+
+async def test_who_comes_by_the_link_waits_where_admins_approve(town: Town) -> None:
+    group = await town.emulator.create_group(town.emulator.person(ANNA), "Council")
+    town.emulator.groups.approve_joins(group)
+    await town.ben.call("join_group_with_link", f"https://chat.whatsapp.com/{group.truth.invite}")
+    assert BEN not in group.truth.members
+    asking = await town.anna.call("get_group_request_participants", jid(group.truth.jid))
+    assert BEN in str(asking)
+    await town.emulator.groups.change(group, ANNA, rules.approve, [f"{BEN}@s.whatsapp.net"])
+    await town.ben.wait("JoinedGroup", lambda told: told["GroupInfo"]["GroupName"]["Name"] == "Council")
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+async def test_members_write_read_and_type_however_they_address_one_another(town: Town, by_number: bool) -> None:
+    people = [town.emulator.person(number) for number in (BEN, CLEO)]
+    made = await town.emulator.create_group(town.emulator.person(ANNA), "Talk", people, by_number=by_number)
+    group, words = made.truth.jid, f"by number {by_number}"
+    sent = (await town.anna.call("send_message", jid(group), words))["told"]
+    arrived = (await town.ben.text(words)).told["Info"]["MessageSource"]
+    assert arrived["IsGroup"]
+    assert arrived["Sender"]["Server"] == ("s.whatsapp.net" if by_number else "lid")
+    await town.cleo.text(words)
+    author = jid(f"{arrived['Sender']['User']}@{arrived['Sender']['Server']}")
+    await town.ben.call("mark_read", sent["ID"], chat=jid(group), sender=author, receipt=enum("ReceiptType", "READ"))
+    await town.anna.wait("Receipt", lambda told: sent["ID"] in told["MessageIDs"] and "READ" in str(told).upper())
+    state, medium = (
+        enum("ChatPresence", "CHAT_PRESENCE_COMPOSING"),
+        enum("ChatPresenceMedia", "CHAT_PRESENCE_MEDIA_TEXT"),
+    )
+    await town.cleo.call("send_chat_presence", jid(group), state, medium)
+    await town.anna.wait("ChatPresence", lambda told: told["MessageSource"]["Chat"]["User"] in group)
+
+
+async def test_what_the_world_outside_does_is_told_without_an_author(town: Town) -> None:
+    group = await town.emulator.create_group(town.emulator.person(DORA), "Outside", [town.emulator.person(ANNA)])
+    town.emulator.person("99900000009").decline_groups()
+    await town.emulator.groups.change(group, None, rules.promote, ANNA)
+    await town.anna.wait("GroupInfoEvent", lambda told: "Promote" in told and told["JID"]["User"] in group.truth.jid)
+    added = await town.anna.call("update_group_participants", jid(group.truth.jid), [jid("99900000009")], change("ADD"))
+    assert added[0]["told"]["Error"] == 401
+    refused = await town.anna.call("update_group_participants", jid(group.truth.jid), [jid(DORA)], change("REMOVE"))
+    assert refused[0]["told"]["Error"] == 403
+    await town.emulator.groups.change(group, None, rules.rename, "Renamed from outside")
+    await town.anna.wait("GroupInfoEvent", lambda told: "Renamed from outside" in str(told))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
-from tests.emulator.library import Library, enum, jid, why_not
+from tests.emulator.library import Library, enum, eventually, jid, why_not
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import HistorySync
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,
@@ -27,8 +27,8 @@ async def test_a_phone_shares_keys_and_history_with_a_new_companion() -> None:
         await anna.wait("Message")
         await anna.call("set_profile_name", "Anna")
         await anna.call("send_presence", enum("Presence", "AVAILABLE"))
+        await eventually(lambda: emulator.person(ANNA).account.name == "Anna")
         assert emulator.states[ANNA, "critical_block"]
-        assert emulator.person(ANNA).account.name == "Anna"
         history = HistorySync(syncType=HistorySync.INITIAL_BOOTSTRAP, chunkOrder=1, progress=100)
         chat = history.conversations.add(ID=f"{BEN}@s.whatsapp.net", unreadCount=1, name="Ben")
         old = chat.messages.add().message

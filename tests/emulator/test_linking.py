@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
-from tests.emulator.library import Library, LibraryError, jid, why_not
+from tests.emulator.library import Library, LibraryError, enum, eventually, jid, raw, why_not
+from tests.emulator.media import HOST
 from tests.emulator.refusals import Refusal
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,
@@ -62,7 +63,11 @@ async def test_a_session_links_by_a_code_that_is_typed_into_the_phone() -> None:
             await session.call("PairPhone", "99930000001", True)
         code = await session.call("PairPhone", ANNA, True)
         assert len(code) == 9
-        await emulator.person(ANNA).type_in(code)
+        person = emulator.person(ANNA)
+        await person.type_in("1234-5678")
+        await eventually(lambda: emulator.linking.wrong_codes(person.account) == 1)
+        assert person.devices == []
+        await person.type_in(code)
         await session.wait("Connected")
         ben = await library.link("ben", BEN)
         await ben.call("send_message", jid(ANNA), "linked by a code")
@@ -80,3 +85,17 @@ async def test_a_session_that_is_unlinked_on_the_phone_or_logs_out_is_gone_on_bo
         await ben.wait("LoggedOut")
         assert emulator.person(BEN).devices == []
         assert emulator.unknown == []
+
+
+async def test_a_session_comes_by_socks_with_a_password_and_hears_later_that_it_was_unlinked() -> None:
+    async with Emulator() as emulator:
+        address = emulator.socks_url.replace("://", "://anna:secret@")
+        async with Library(emulator, proxy=address) as library:
+            anna = await library.link("anna", ANNA)
+            await anna.call("upload", raw(b"a file"), enum("MediaType", "MediaDocument"))
+        await emulator.person(ANNA).unlink()
+        async with Library(emulator, proxy=emulator.proxy_url.replace("://", "://anna:secret@")) as library:
+            await (await library.open("anna")).wait("LoggedOut")
+        assert set(emulator.proxy.callers) == {"anna:secret"}
+        assert set(emulator.proxy.asked) == {"web.whatsapp.com:443", f"{HOST}:443"}
+        assert emulator.proxy.refused == []

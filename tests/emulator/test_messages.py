@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN, CLEO, Town
-from tests.emulator.library import LibraryError, enum, jid, message, raw, text_of, why_not
+from tests.emulator.library import LibraryError, enum, eventually, jid, message, raw, text_of, why_not
 from tests.emulator.media import HOST
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import Message
+from tests.emulator.town import ANNA, BEN, CLEO, Town
 
 pytestmark = [
     pytest.mark.anyio,
@@ -67,6 +67,18 @@ async def test_a_second_device_of_an_account_gets_copies_of_both_sides(town: Tow
     await tablet.wait("LoggedOut")
     await town.ben.call("send_message", jid(ANNA), "only one now")
     await town.anna.text("only one now")
+
+
+async def test_what_one_device_reads_the_other_one_hears_of(town: Town) -> None:
+    tablet = await town.library.link("other-tablet", ANNA)
+    sent = (await town.ben.call("send_message", jid(ANNA), "read me once"))["told"]
+    source = (await town.anna.text("read me once")).told["Info"]["MessageSource"]
+    chat = jid(f"{source['Chat']['User']}@{source['Chat']['Server']}")
+    await town.anna.call("mark_read", sent["ID"], chat=chat, sender=chat, receipt=enum("ReceiptType", "READ"))
+    told = (await tablet.wait("Receipt", lambda told: sent["ID"] in told["MessageIDs"])).told["MessageSource"]
+    assert told["IsFromMe"]
+    assert told["Chat"]["User"] == source["Chat"]["User"]
+    await town.emulator.person(ANNA).unlink(town.emulator.person(ANNA).devices[-1])
 
 
 async def test_a_phone_without_a_session_reports_delivery_as_its_number_says(town: Town) -> None:
@@ -137,3 +149,39 @@ async def test_a_reach_out_lock_refuses_strangers_and_lets_known_chats_be(town: 
     await town.ben.text("still here")
     person.timelock(False)
     await town.anna.call("send_message", jid("99900000055"), "hello stranger")
+
+
+async def test_a_message_that_cannot_be_read_is_asked_for_again_and_arrives(town: Town) -> None:
+    await town.anna.call("send_message", jid(CLEO), "readable")
+    await town.cleo.text("readable")
+    town.emulator.messages.spoil = 1
+    await town.anna.call("send_message", jid(CLEO), "spoilt on the way")
+    await town.cleo.wait("UndecryptableMessage")
+    await town.cleo.text("spoilt on the way")
+    people = [town.emulator.person(number) for number in (BEN, CLEO)]
+    group = await town.emulator.create_group(town.emulator.person(ANNA), "Noisy", people)
+    town.emulator.messages.spoil = 1
+    await town.anna.call("send_message", jid(group.truth.jid), "spoilt in the group")
+    for session in (town.ben, town.cleo):
+        await session.text("spoilt in the group")
+
+
+async def test_a_call_rings_and_is_rejected_or_given_up(town: Town) -> None:
+    anna, ben = town.emulator.person(ANNA), town.emulator.person(BEN)
+    first = await ben.ring(anna)
+    offered = await town.anna.wait("CallOffer")
+    meta = offered.told["basicCallMeta"]
+    await town.anna.call("reject_call", jid(f"{meta['from']['User']}@{meta['from']['Server']}"), meta["callID"])
+    second = await ben.ring(anna, video=True)
+    await town.anna.wait("CallOffer", lambda told: told["basicCallMeta"]["callID"] == second.identity)
+    await ben.hang_up(second)
+    await town.anna.wait("CallTerminate")
+    await eventually(lambda: (first.ended, second.ended) == ("rejected", "hung up"))
+
+
+async def test_a_status_update_reaches_the_contacts_of_its_author(town: Town) -> None:
+    await town.anna.call("contact.put_contact_name", jid(CLEO), "Cleo", "Cleo")
+    await town.anna.call("send_message", jid("status@broadcast"), "sunny today")
+    told = (await town.cleo.text("sunny today")).told["Info"]["MessageSource"]
+    assert (told["Chat"]["User"], told["Chat"]["Server"]) == ("status", "broadcast")
+    assert not any(text_of(each.told) == "sunny today" for each in town.ben.told if each.kind == "Message")

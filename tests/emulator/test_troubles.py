@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
-from tests.emulator.conftest import ANNA, BEN
 from tests.emulator.emulator import Emulator
-from tests.emulator.library import Library, LibraryError, Session, jid, why_not
+from tests.emulator.library import Library, LibraryError, Session, eventually, jid, why_not
+from tests.emulator.town import ANNA, BEN
 
 pytestmark = [
     pytest.mark.anyio,
@@ -17,13 +16,6 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
-
-
-async def until(there: Callable[[], bool], seconds: float = 40) -> None:
-    """Wait until the emulator sees something."""
-    async with asyncio.timeout(seconds):
-        while not there():  # noqa: ASYNC110 - the emulator's state rings no bell
-            await asyncio.sleep(0.02)
 
 
 async def pair(library: Library) -> tuple[Session, Session]:
@@ -37,7 +29,7 @@ async def test_a_broken_line_is_taken_up_again_and_nothing_is_lost_meanwhile() -
         person = emulator.person(BEN)
         device = person.devices[0]
         person.drop()
-        await until(lambda: device.logins == 2)
+        await eventually(lambda: device.logins == 2)
         await person.refuse_logins(503)
         for number in range(3):
             await anna.call("send_message", jid(BEN), f"while you were away {number}")
@@ -51,7 +43,7 @@ async def test_a_broken_line_is_taken_up_again_and_nothing_is_lost_meanwhile() -
         before = len(ben.told)
         emulator.proxy.cut()
         await ben.wait("Connected", after=before)
-        await until(lambda: not device.waiting)
+        await eventually(lambda: not device.waiting)
         assert emulator.unknown == []
 
 
@@ -106,3 +98,22 @@ async def test_a_lost_acknowledgement_leaves_the_sender_without_an_answer() -> N
             async with asyncio.timeout(2):
                 await anna.call("send_message", jid(BEN), "unanswered")
         await ben.text("unanswered")
+
+
+async def test_people_answer_as_their_numbers_say() -> None:
+    silent, refusing, breaking, slow = (f"999{digit}0000001" for digit in "6789")
+    async with Emulator() as emulator, Library(emulator) as library:
+        anna = await library.link("anna", ANNA)
+        with pytest.raises(LibraryError, match="463"):
+            await anna.call("send_message", jid(refusing), "hello")
+        began = asyncio.get_running_loop().time()
+        await anna.call("send_message", jid(slow), "hello")
+        assert asyncio.get_running_loop().time() - began >= 2
+        logins = emulator.person(ANNA).devices[0].logins
+        sent = await anna.call("send_message", jid(breaking), "hello")
+        assert emulator.person(ANNA).devices[0].logins == logins + 1
+        same = [node for _, node in emulator.messages.seen if node.attrs["id"] == sent["told"]["ID"]]
+        assert len(same) == 2
+        with pytest.raises((TimeoutError, LibraryError)):
+            async with asyncio.timeout(2):
+                await anna.call("send_message", jid(silent), "hello")

@@ -28,6 +28,7 @@ from wagate.telemetry import traces
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
+from wagate.workers.newcomers import Newcomers
 from wagate.workers.typist import type_first
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ class Runner:
         "_fetcher",
         "_gw",
         "_lost",
+        "_newcomers",
         "_online",
         "_sends",
         "_stops",
@@ -66,6 +68,7 @@ class Runner:
         self._connection: base.Connection | None = None
         self._backfiller = Backfiller(gw)
         self._fetcher = Fetcher(gw, held)
+        self._newcomers = Newcomers(gw)
         self._lost = False
         self._ended: base.Ended | None = None
         self._online = False
@@ -251,7 +254,7 @@ class Runner:
         if room <= 0:
             return
         try:
-            claimed = await dispatch.claim(self._gw, self.held, limit=room)
+            claimed = await dispatch.claim(self._gw, self.held, limit=room, strangers=self._newcomers.welcome)
         except StorageUnavailable:
             self._again = self._gw.clock.now() + 500
             return
@@ -264,8 +267,9 @@ class Runner:
         traces.current.set(entry.traceparent)
         more = False
         try:
-            outcome = await self._lasting(self._answer, entry)
-            if outcome is not None:
+            outcome = await self._lasting(self._newcomers.turned_away, self.held, entry)
+            outcome = outcome or await self._lasting(self._answer, entry)
+            if outcome is not None and not await self._lasting(self._newcomers.waits, self.held, entry, outcome):
                 more = await self._lasting(dispatch.settle, self._gw, self.held, entry, outcome)
         except LeaseLost:
             self._lose()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.emulator.emulator import Emulator
+from tests.support.company import Company, gathered
 from tests.support.whatsapp import WhatsApp
 
 
@@ -19,3 +20,17 @@ async def world() -> AsyncIterator[WhatsApp]:
             yield made
         finally:
             await made.close()
+
+
+@pytest.fixture(scope="package")
+async def everybody() -> AsyncIterator[Company]:
+    """People who were linked once for the stories of this folder."""
+    async with gathered() as company:
+        yield company
+
+
+@pytest.fixture
+def company(everybody: Company) -> Company:
+    """The same people, who have heard nothing yet. No story leaves anybody unlinked, or a lock behind."""
+    everybody.forget()
+    return everybody

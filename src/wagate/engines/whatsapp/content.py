@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from wagate.errors import UnsupportedByEngine
@@ -40,45 +41,58 @@ _EDIT, _REVOKE = 14, 0
 _MEDIA_ALBUM = 1
 
 
-def message_of(content: Content, *, chat: str, now: int, uploaded: Any = None) -> Any:
-    """The message that says this in `chat`. `now`: epoch milliseconds; `uploaded`: the library's word on a file.
+STATUS = "status@broadcast"
+"""The chat that a status is sent to."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where it is said: the chat, how somebody's address is written there, and our own."""
+
+    chat: str
+    write: Callable[[str], str] = str
+    own: str = ""
+
+
+def message_of(content: Content, place: Place, *, now: int, uploaded: Any = None) -> Any:
+    """The message that says this. `now`: epoch milliseconds; `uploaded`: the library's word on a file.
 
     Raises:
         UnsupportedByEngine: the library has no way to say it.
     """
     match content:
         case TextContent():
-            return _text(content)
+            return _text(content, place)
         case LocationContent():
-            return _location(content)
+            return _location(content, place)
         case ContactContent():
-            return _contact(content)
+            return _contact(content, place)
         case PollContent():
-            return _poll(content)
+            return _poll(content, place)
         case EditContent():
-            return _edit(content, chat, now)
+            return _edit(content, place, now)
         case RevokeContent():
-            return _proto().Message(protocolMessage={"key": key_of(content.target, chat), "type": _REVOKE})
+            return _proto().Message(protocolMessage={"key": key_of(content.target, place), "type": _REVOKE})
         case ReactionContent():
-            reaction = {"key": key_of(content.target, chat), "text": content.emoji, "senderTimestampMS": now}
+            reaction = {"key": key_of(content.target, place), "text": content.emoji, "senderTimestampMS": now}
             return _proto().Message(reactionMessage=reaction)
     if isinstance(content, MediaContent):
-        return _file(content, uploaded)
+        return _file(content, place, uploaded)
     raise UnsupportedByEngine
 
 
-def key_of(target: Target, chat: str) -> Any:
+def key_of(target: Target, place: Place) -> Any:
     """How the network names the message that a change is about."""
-    group = chat.endswith("@g.us")
-    participant = target.sender if group and not target.from_me and target.sender else None
+    several = place.chat.endswith(("@g.us", "@broadcast"))
+    participant = place.write(target.sender) if several and not target.from_me and target.sender else None
     return _keys().MessageKey(
-        remoteJID=chat, fromMe=target.from_me, ID=target.message_id, participant=participant
+        remoteJID=place.chat, fromMe=target.from_me, ID=target.message_id, participant=participant
     )  # fmt: skip
 
 
-def _text(content: TextContent) -> Any:
-    context = _context(content)
-    if context is None and content.preview is UNSET:
+def _text(content: TextContent, place: Place) -> Any:
+    context = _context(content, place)
+    # A status is shown only when it comes in the long form.
+    if context is None and content.preview is UNSET and place.chat != STATUS:
         return _proto().Message(conversation=content.text)
     extended = _proto().ExtendedTextMessage(text=content.text)
     if context is not None:
@@ -90,31 +104,34 @@ def _text(content: TextContent) -> Any:
     return _proto().Message(extendedTextMessage=extended)
 
 
-def _location(content: LocationContent) -> Any:
-    place = {
+def _location(content: LocationContent, place: Place) -> Any:
+    where = {
         "degreesLatitude": content.latitude,
         "degreesLongitude": content.longitude,
         "name": content.name or None,
         "address": content.address or None,
-        "contextInfo": _context(content),
+        "contextInfo": _context(content, place),
     }
-    return _proto().Message(locationMessage=place)
+    return _proto().Message(locationMessage=where)
 
 
-def _contact(content: ContactContent) -> Any:
+def _contact(content: ContactContent, place: Place) -> Any:
     cards = [{"displayName": card.name, "vcard": card.vcard} for card in content.cards]
+    context = _context(content, place)
     if len(cards) == 1:
-        return _proto().Message(contactMessage={**cards[0], "contextInfo": _context(content)})
-    several = {"displayName": f"{len(cards)} contacts", "contacts": cards, "contextInfo": _context(content)}
+        return _proto().Message(contactMessage={**cards[0], "contextInfo": context})
+    several = {"displayName": f"{len(cards)} contacts", "contacts": cards, "contextInfo": context}
     return _proto().Message(contactsArrayMessage=several)
 
 
-def _poll(content: PollContent) -> Any:
+def _poll(content: PollContent, place: Place) -> Any:
     poll = {
         "name": content.name,
         "options": [{"optionName": option} for option in content.options],
         "selectableOptionsCount": content.selectable_count,
-        "contextInfo": _context(content),
+        "endTime": content.poll_end_time or None,
+        "hideParticipantName": content.poll_hide_votes or None,
+        "contextInfo": _context(content, place),
     }
     # Votes are encrypted with this secret; the library keeps it in the session's store when it sends.
     secret = {"messageSecret": os.urandom(_SECRET_OCTETS)}
@@ -122,9 +139,9 @@ def _poll(content: PollContent) -> Any:
     return _proto().Message(**{field: poll, "messageContextInfo": secret})
 
 
-def _edit(content: EditContent, chat: str, now: int) -> Any:
+def _edit(content: EditContent, place: Place, now: int) -> Any:
     change = {
-        "key": key_of(content.target, chat),
+        "key": key_of(content.target, place),
         "type": _EDIT,
         "editedMessage": _proto().Message(conversation=content.text),
         "timestampMS": now,
@@ -132,7 +149,7 @@ def _edit(content: EditContent, chat: str, now: int) -> Any:
     return _proto().Message(editedMessage={"message": _proto().Message(protocolMessage=change)})
 
 
-def _file(content: MediaContent, uploaded: Any) -> Any:
+def _file(content: MediaContent, place: Place, uploaded: Any) -> Any:
     field, _ = KINDS[content.__struct_config__.tag]  # type: ignore[index]
     media = content.media
     said: dict[str, Any] = {
@@ -143,7 +160,7 @@ def _file(content: MediaContent, uploaded: Any) -> Any:
         "fileEncSHA256": uploaded.FileEncSHA256,
         "fileLength": uploaded.FileLength,
         "mimetype": media.mimetype,
-        "contextInfo": _context(content),
+        "contextInfo": _context(content, place),
     }
     more: Callable[[Media], dict[str, Any]] = _OF_A_FILE.get(field, lambda media: {})
     return _proto().Message(**{field: said | more(media)})
@@ -161,7 +178,7 @@ _OF_A_FILE: dict[str, Callable[[Media], dict[str, Any]]] = {
 }
 
 
-def _context(content: Said) -> Any:
+def _context(content: Said, place: Place) -> Any:
     """What goes with any content: mentions, what is quoted, that it was forwarded; None where there is nothing."""
     if content.mentions is UNSET and content.quote is UNSET and content.forwarded is not True:
         return None
@@ -171,14 +188,14 @@ def _context(content: Said) -> Any:
     if content.forwarded is True:
         context.isForwarded, context.forwardingScore = True, 1
     if content.quote is not UNSET:
-        _quote(context, content.quote)
+        _quote(context, content.quote, place)
     return context
 
 
-def _quote(context: Any, quote: Quote) -> None:
+def _quote(context: Any, quote: Quote, place: Place) -> None:
     context.stanzaID = quote.message_id
-    if author := quote.sender_jid or quote.sender_lid:
-        context.participant = author
+    if author := quote.sender_jid or quote.sender_lid or (place.own if quote.from_me else ""):
+        context.participant = place.write(author)
     context.quotedMessage.conversation = quote.body or ""
 
 
@@ -196,10 +213,11 @@ def belongs(message: Any, album: str, chat: str) -> None:
 
 
 def reference(field: str, said: Any) -> str:
-    """Where a file's bytes are on the network, in words that `bytes_of` understands again."""
+    """Where a file's bytes are on the network, in words that `referred` understands again."""
     kept = type(said)()
-    for name in ("URL", "directPath", "mediaKey", "fileSHA256", "fileEncSHA256", "fileLength", "mimetype"):
-        if said.HasField(name):
+    for name in ("directPath", "mediaKey", "fileSHA256", "fileEncSHA256", "fileLength", "URL"):
+        # The path is better than the URL: by it the library tries each host of the network's.
+        if said.HasField(name) and not (name == "URL" and said.directPath):
             setattr(kept, name, getattr(said, name))
     return base64.urlsafe_b64encode(_proto().Message(**{field: kept}).SerializeToString()).decode()
 

@@ -7,7 +7,17 @@ times are given, in seconds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from wagate.engines import base
+from wagate.model.channels import ChannelChanged
+from wagate.model.chats import ChatMarked
+from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged
+from wagate.model.messages import Arrived
 
 _APART_SECONDS = 60.0
 """An answer and its notice are never further apart; after that, the same change is another one."""
@@ -36,3 +46,27 @@ class Echoes:
         old = [key for key, times in self._waiting.items() if not times or now - times[-1] > _APART_SECONDS]
         for key in old:
             del self._waiting[key]
+
+
+def change_of(report: base.Report, own: Callable[[str], bool]) -> Hashable | None:
+    """What both sides say of the same change of a group; None for what only one of them tells.
+
+    People are named by one address, and in one order: the two sides know different things of the same people.
+    """
+    match report:
+        case GroupSeen():
+            return ("seen", report.group_jid)
+        case GroupChanged() if own(report.sender or ""):
+            said: dict[str, Any] = msgspec.structs.asdict(report) | {"timestamp": 0, "sender": UNSET}
+            return ("changed", *(value for value in said.values()))
+        case MembersChanged() if own(report.sender or ""):
+            people = sorted(each.person.jid or each.person.lid or "" for each in report.people)
+            return ("moved", report.group_jid, report.change, *people)
+        case ChannelChanged():
+            return ("channel", report.jid, report.action)
+        case ChatMarked() if report.picture_id or report.picture_removed:
+            return ("picture", report.chat, report.picture_removed is True)
+        case Arrived() if report.chat.endswith("@newsletter"):
+            # What is posted in a channel comes back to whoever posted it, as everybody's.
+            return ("post", report.chat, report.wire_id)
+    return None

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp.addresses import known_as, person_of, text_of, to_library
-from wagate.engines.whatsapp.groups import participant, seen
+from wagate.engines.whatsapp.addresses import both_known, by_text, called, parsed, text_of, to_library
+from wagate.engines.whatsapp.groups import came, participant, seen
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
 from wagate.engines.whatsapp.refusals import Complaint
-from wagate.errors import Refused
+from wagate.errors import BadRequest, NotFound, NotGroupAdmin, Refused
 from wagate.model import actions
+from wagate.model.chats import ChatMarked
 from wagate.model.groups import (
     AddResult,
     AddResults,
@@ -31,11 +37,13 @@ from wagate.model.groups import (
     Participant,
     PendingMember,
     PictureSet,
+    Role,
 )
 
 _ADDING: dict[int, AddStatus] = {
     0: "added",
     200: "added",
+    401: "declined",
     403: "invite_required",
     404: "not_on_whatsapp",
     408: "declined",
@@ -46,13 +54,14 @@ _ADDING: dict[int, AddStatus] = {
 async def create(line: Line, action: actions.CreateGroup) -> CreatedGroup:
     """Make a group; those who cannot be added are skipped."""
     messages = line.library.messages
-    key = await line.call("GenerateMessageID")
     request = messages.ReqCreateGroup(
-        name=action.subject, Participants=[_jid(line, person) for person in action.people], CreateKey=key.decode()
+        name=action.subject,
+        Participants=[parsed(messages, each) for each in action.people],
+        CreateKey=secrets.token_hex(16),
     ).SerializeToString()
     made = await line.call("CreateGroup", request, len(request), returns="GetGroupInfoReturnFunction")
-    group = seen(made.GroupInfo)
-    line.keep([group])
+    group = await asyncio.to_thread(seen, line, made.GroupInfo)
+    line.keep(came(line, group, sender=line.own_jid, reason="created", everybody=True))
     return CreatedGroup(
         group_jid=group.group_jid,
         subject=group.subject,
@@ -102,25 +111,40 @@ async def reset_invite(line: Line, action: actions.ResetInvite) -> Invite:
 async def add(line: Line, action: actions.AddMembers) -> AddResults:
     """Add people; each has a result, in the order of the request where the network gives it."""
     found = await _update(line, action.group, action.people, b"add")
-    results = [_result(each) for each in found]
-    came = [participant(each) for each in found if _ADDING.get(each.Error) == "added"]
-    _moved(line, action.group, "join", came)
+    results = await asyncio.to_thread(lambda: [_result(line, each) for each in found])
+    came = [each for each, result in zip(found, results, strict=True) if result.status == "added"]
+    await _moved(line, action.group, "join", came)
     return AddResults(results=results)
 
 
 async def remove(line: Line, action: actions.RemoveMember) -> None:
-    """Take somebody out."""
+    """Take somebody out; nothing if they are not in."""
     await _move(line, action.group, action.person, "leave", b"remove")
 
 
 async def promote(line: Line, action: actions.PromoteMember) -> None:
-    """Make somebody an admin."""
-    await _move(line, action.group, action.person, "promote", b"promote")
+    """Make somebody an admin; nothing if they are one.
+
+    Raises:
+        NotFound: they are not in the group.
+    """
+    member = await _member(line, action.group, action.person)
+    if member is None:
+        await _must_be_admin(line, action.group)
+        raise NotFound("not a member of the group")
+    if member.role == "member":
+        await _move(line, action.group, action.person, "promote", b"promote")
+    else:
+        await _must_be_admin(line, action.group)
 
 
 async def demote(line: Line, action: actions.DemoteMember) -> None:
-    """Make an admin a member."""
-    await _move(line, action.group, action.person, "demote", b"demote")
+    """Make an admin a member; nothing if they are one."""
+    member = await _member(line, action.group, action.person)
+    if member is None or member.role == "member":
+        await _must_be_admin(line, action.group)
+    else:
+        await _move(line, action.group, action.person, "demote", b"demote")
 
 
 async def pending(line: Line, action: actions.ListPending) -> list[PendingMember]:
@@ -129,20 +153,24 @@ async def pending(line: Line, action: actions.ListPending) -> list[PendingMember
     found = await line.call(
         "GetGroupRequestParticipants", group, len(group), returns="GetGroupRequestParticipantsReturnFunction"
     )  # fmt: skip
-    return [
-        PendingMember(
-            jid=text_of(each.Participant),
-            requested_at=each.TimeAt // 1000 if each.TimeAt > 10**14 else millis(each.TimeAt),
-            lid=person_of(each.Participant).lid,
-        )
-        for each in found.Participants
-    ]
+    return await asyncio.to_thread(lambda: [_asking(line, each) for each in found.Participants])
+
+
+def _asking(line: Line, each: Any) -> PendingMember:
+    who = both_known(line, each.Participant)
+    asked = each.TimeAt // 1000 if each.TimeAt > 10**14 else millis(each.TimeAt)
+    return PendingMember(jid=who.jid or who.lid or "", requested_at=asked, lid=who.lid)
 
 
 async def preview(line: Line, action: actions.PreviewInvite) -> InvitePreview:
-    """What an invite leads to."""
-    found = await line.call("GetGroupInfoFromLink", action.code.encode(), returns="GetGroupInfoReturnFunction")
-    group = seen(found.GroupInfo)
+    """What an invite leads to.
+
+    Raises:
+        BadRequest: nowhere (any more).
+    """
+    with _an_invite():
+        found = await line.call("GetGroupInfoFromLink", action.code.encode(), returns="GetGroupInfoReturnFunction")
+    group = await asyncio.to_thread(seen, line, found.GroupInfo)
     return InvitePreview(
         group_jid=group.group_jid,
         subject=group.subject,
@@ -154,30 +182,54 @@ async def preview(line: Line, action: actions.PreviewInvite) -> InvitePreview:
 
 
 async def join(line: Line, action: actions.JoinGroup) -> Joined:
-    """Join by an invite's code."""
-    found = await line.call("JoinGroupWithLink", action.code.encode(), returns="JoinGroupWithLinkReturnFunction")
-    group = text_of(found.Jid)
+    """Join by an invite's code.
+
+    Raises:
+        BadRequest: it leads nowhere (any more).
+        Refused: the account may not come.
+    """
+    with _an_invite():
+        found = await line.call("JoinGroupWithLink", action.code.encode(), returns="JoinGroupWithLinkReturnFunction")
+    jid = text_of(found.Jid)
     try:
-        line.keep([await look_at(line, group)])
+        group = await look_at(line, jid)
     except Complaint:
-        return Joined(group_jid=group, pending=True)
-    return Joined(group_jid=group)
+        return Joined(group_jid=jid, pending=True)
+    line.keep(came(line, group, sender=line.own_jid, reason="invite", everybody=False))
+    return Joined(group_jid=jid)
+
+
+@contextlib.contextmanager
+def _an_invite() -> Iterator[None]:
+    try:
+        yield
+    except Complaint as complaint:
+        if complaint.code in (400, 404, 406, 410):
+            raise BadRequest.field("invite", "leads to no group (any more)") from None
+        if complaint.code == 401:
+            raise Refused(reason="removed_earlier", waCode=401) from None
+        raise
 
 
 async def leave(line: Line, action: actions.LeaveGroup) -> None:
     """Leave."""
+    # The library takes the refusal of this request for success: whether there is a group to leave is asked first.
+    await look_at(line, action.group)
     await _tell(line, "LeaveGroup", action.group)
     me = Participant(person=line.me, role="member")
-    _moved(line, action.group, "leave", [me], self_left=True)
+    _keep_moved(line, action.group, "leave", [me], self_left=True)
 
 
-async def set_picture(line: Line, action: actions.SetGroupPicture, file: str) -> PictureSet:
+async def set_picture(line: Line, action: actions.SetGroupPicture, file: str | None) -> PictureSet:
     """A new picture, a JPEG at this path."""
-    octets = Path(file).read_bytes()
+    if file is None:
+        raise NotFound("the picture's bytes are not there")
+    octets = await asyncio.to_thread(Path(file).read_bytes)
     group = to_library(line.library.messages, action.group)
     done = await line.call(
         "SetGroupPhoto", group, len(group), octets, len(octets), returns="SetGroupPhotoReturnFunction"
     )  # fmt: skip
+    line.keep([ChatMarked(chat=action.group, picture_id=done.PictureID)])
     return PictureSet(id=done.PictureID)
 
 
@@ -185,7 +237,7 @@ async def look_at(line: Line, group: str) -> GroupSeen:
     """A group as it is now."""
     encoded = to_library(line.library.messages, group)
     found = await line.call("GetGroupInfo", encoded, len(encoded), returns="GetGroupInfoReturnFunction")
-    return seen(found.GroupInfo)
+    return await asyncio.to_thread(seen, line, found.GroupInfo)
 
 
 async def _invite(line: Line, group: str, *, reset: bool) -> Invite:
@@ -204,7 +256,7 @@ async def _tell(line: Line, name: str, group: str, *what: Any) -> None:
 async def _update(line: Line, group: str, people: list[str], how: bytes) -> list[Any]:
     messages = line.library.messages
     encoded = to_library(messages, group)
-    whom = messages.JIDArray(JIDS=[_jid(line, person) for person in people]).SerializeToString()
+    whom = messages.JIDArray(JIDS=[parsed(messages, each) for each in people]).SerializeToString()
     done = await line.call(
         "UpdateGroupParticipants", encoded, len(encoded), whom, len(whom), how,
         returns="UpdateGroupParticipantsReturnFunction",
@@ -216,20 +268,37 @@ async def _move(line: Line, group: str, person: str, change: Any, how: bytes) ->
     found = await _update(line, group, [person], how)
     refused = [each.Error for each in found if each.Error not in (0, 200, 404, 409)]
     if refused:
-        raise Refused(waCode=refused[0])
-    moved = [participant(each) for each in found if each.Error in (0, 200)]
-    _moved(line, group, change, moved)
+        raise (NotGroupAdmin if refused[0] in (401, 403) else Refused)(waCode=refused[0])
+    await _moved(line, group, change, [each for each in found if each.Error in (0, 200)])
 
 
-def _result(each: Any) -> AddResult:
+async def _member(line: Line, group: str, address: str) -> Participant | None:
+    """Somebody as they are in the group now."""
+    members = (await look_at(line, group)).members
+    who = await asyncio.to_thread(by_text, line, address)
+    return next((each for each in members if address in _both(each) or (who.jid and who.jid in _both(each))), None)
+
+
+def _both(member: Participant) -> tuple[Any, Any]:
+    return member.person.jid, member.person.lid
+
+
+async def _must_be_admin(line: Line, group: str) -> None:
+    """Where there is nothing to do, the network is not asked: the right to do it is looked at here."""
+    own = await _member(line, group, line.own_jid)
+    if own is None or own.role == "member":
+        raise NotGroupAdmin
+
+
+def _result(line: Line, each: Any) -> AddResult:
     status = _ADDING.get(each.Error, "failed")
     invite: Any = UNSET
     if each.AddRequest.Code:
         invite = DirectInvite(code=each.AddRequest.Code, expires_at=millis(int(each.AddRequest.Expiration)))
     return AddResult(
-        jid=known_as(each.PhoneNumber, each.JID, each.LID),
+        jid=called(line, each.PhoneNumber, each.JID, each.LID),
         status=status,
-        wa_code=each.Error if each.Error not in (0, 200) else UNSET,
+        wa_code=each.Error or 200,
         invite=invite if status == "invite_required" else UNSET,
     )
 
@@ -238,20 +307,36 @@ def _changed(line: Line, group: str, **what: Any) -> None:
     line.keep([GroupChanged(group_jid=group, timestamp=_now(), sender=line.own_jid, **what)])
 
 
-def _moved(line: Line, group: str, change: Any, people: list[Participant], *, self_left: bool = False) -> None:
-    if people:
-        moved: base.Report = MembersChanged(
-            group_jid=group, timestamp=_now(), change=change, people=people, sender=line.own_jid, self_left=self_left
-        )
-        line.keep([moved])
+async def _moved(line: Line, group: str, change: Any, moved: list[Any]) -> None:
+    """These participants, as the network answered, came, went, rose or fell."""
+    people = await asyncio.to_thread(lambda: [_whole(line, participant(line, each)) for each in moved])
+    _keep_moved(line, group, change, people)
+
+
+def _whole(line: Line, member: Participant) -> Participant:
+    """With both addresses, where the answer names one."""
+    who = member.person
+    if who.lid or not who.jid:
+        return member
+    return msgspec.structs.replace(member, person=both_known(line, parsed(line.library.messages, who.jid)))
+
+
+def _keep_moved(
+    line: Line, group: str, change: Any, people: list[Participant], *, self_left: bool = False
+) -> None:  # fmt: skip
+    if not people:
+        return
+    if change in ("promote", "demote"):
+        role: Role = "admin" if change == "promote" else "member"
+        people = [msgspec.structs.replace(each, role=role) for each in people]
+    moved: base.Report = MembersChanged(
+        group_jid=group, timestamp=_now(), change=change, people=people, sender=line.own_jid, self_left=self_left
+    )
+    line.keep([moved])
 
 
 def _owner(group: GroupSeen) -> Any:
     return UNSET if group.owner is UNSET else group.owner.jid or group.owner.lid or UNSET
-
-
-def _jid(line: Line, address: str) -> Any:
-    return line.library.messages.JID.FromString(to_library(line.library.messages, address))
 
 
 def _now() -> int:

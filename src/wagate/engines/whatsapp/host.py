@@ -130,7 +130,7 @@ class Host:
         self._writer.write(wire.framed(message))
 
 
-async def _on_the_wire(line: Line, want: wire.Want, seconds: float) -> Any:
+async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
     """What is asked of WhatsApp through a line that is connected."""
     try:
         match want:
@@ -147,7 +147,7 @@ async def _on_the_wire(line: Line, want: wire.Want, seconds: float) -> Any:
             case wire.Logout():
                 return await line.logout()
     except refusals.Complaint as complaint:
-        raise refusals.meant(complaint, dispatched=isinstance(want, wire.Send)) from None
+        raise refusals.meant(complaint, want) from None
     raise base.ConnectionLost
 
 

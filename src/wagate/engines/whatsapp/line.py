@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,7 @@ class Line:
         self._shown: asyncio.Future[None] | None = None
         self.own_jid = ""
         self.me = Person()
+        self.hidden: set[str] = set()
         self._has_keys = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
@@ -242,6 +243,11 @@ class Line:
         """Tell what an action of our own changed, as if it had come over the line."""
         if self._telling is not None:
             self._telling.keep(reports)
+
+    def did(self, change: Hashable) -> None:
+        """This account did what comes back over the line as well: it is not told then; see echoes.py."""
+        if self._telling is not None:
+            self._telling.first_of(change, ours=True)
 
     def keep_event(self, code: int, body: bytes) -> None:
         """What came over the line is on disk when this returns. Called on the library's threads."""

@@ -22,6 +22,7 @@ from wagate.errors import NoAnswer
 log = structlog.get_logger(__name__)
 
 _AT_ONCE = 64
+_REPORTS_AT_ONCE = 256
 _TRIES_TOGETHER, _TRIES_ALONE = 3, 8
 """A batch is tried so often as a whole, then each report of it so often alone: a quarter of a minute."""
 _FIRST_REST, _MOST_REST = 0.1, 5.0
@@ -83,7 +84,12 @@ class Passing:
                 reports.append(wire.reported(each))
             except msgspec.MsgspecError as error:
                 await self._set_aside(each, error)
-        if not reports or await self._try(reports, _TRIES_TOGETHER) is None:
+        # A piece of history is thousands of reports: nobody else could write for as long as one transaction takes them.
+        for start in range(0, len(reports), _REPORTS_AT_ONCE):
+            await self._pass_together(reports[start : start + _REPORTS_AT_ONCE])
+
+    async def _pass_together(self, reports: list[base.Report]) -> None:
+        if await self._try(reports, _TRIES_TOGETHER) is None:
             return
         for report in reports:
             if (refused := await self._try([report], _TRIES_ALONE)) is not None:

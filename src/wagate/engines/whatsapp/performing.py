@@ -9,16 +9,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import group_actions, wire
-from wagate.engines.whatsapp.addresses import both_of, text_of, to_library
+from wagate.engines.whatsapp import group_actions, refusals, wire
+from wagate.engines.whatsapp.addresses import as_written_in, both_known, person, text_of, to_library
 from wagate.engines.whatsapp.content import referred
 from wagate.engines.whatsapp.groups import seen
+from wagate.engines.whatsapp.inbound import muted
 from wagate.engines.whatsapp.line import Line
 from wagate.engines.whatsapp.refusals import Complaint
-from wagate.errors import Gone, NotFound, UnsupportedByEngine
+from wagate.errors import Gone, NotFound, UnsupportedByEngine, WagateError
 from wagate.model import actions
 from wagate.model.channels import ChannelChanged, CreatedChannel
 from wagate.model.chats import ChatPresence
@@ -26,7 +28,14 @@ from wagate.model.contacts import About, ContactCheck, Person, Picture
 from wagate.model.media import FetchedMedia
 
 _STATES = {"composing": (0, 0), "recording": (0, 1), "paused": (1, 0)}
-_GONE = ("404", "410", "403")
+_LOOKED_FOR = (
+    actions.GetPicture,
+    actions.GetAbout,
+    actions.FollowChannel,
+    actions.UnfollowChannel,
+    actions.MuteChannel,
+)
+_GONE = (403, 404, 410)
 
 
 async def perform(line: Line, want: wire.Perform) -> Any:
@@ -38,22 +47,38 @@ async def perform(line: Line, want: wire.Perform) -> Any:
     action = want.action
     if isinstance(action, actions.FetchMedia):
         return await _fetch(line, action, want.file)
-    if isinstance(action, actions.SetGroupPicture):
-        if want.file is None:
-            raise NotFound("the picture's bytes are not there")
-        return await group_actions.set_picture(line, action, want.file)
     deed = DEEDS.get(type(action))
-    if deed is None:
+    if deed is None and not isinstance(action, actions.SetGroupPicture):
         raise UnsupportedByEngine
-    return await deed(line, action)
+    try:
+        if isinstance(action, actions.SetGroupPicture):
+            return await group_actions.set_picture(line, action, want.file)
+        assert deed is not None
+        return await deed(line, action)
+    except Complaint as complaint:
+        error = _refusal(action, complaint)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _refusal(action: actions.Action, complaint: Complaint) -> WagateError | None:
+    """What the complaint means for this action; None: what it means anywhere."""
+    if getattr(action, "group", None) is not None:
+        return refusals.of_a_group(complaint)
+    return refusals.of_something(complaint) if isinstance(action, _LOOKED_FOR) else None
 
 
 async def look(line: Line) -> base.Snapshot:
     """All groups and people that the account knows."""
     groups = await line.call("GetJoinedGroups", returns="GetJoinedGroupsReturnFunction")
     contacts = await line.call("GetAllContacts", returns="ContactsGetAllContactsReturnFunction")
-    people = [_known(each) for each in contacts.Contact if each.JID.Server in ("s.whatsapp.net", "lid")]
-    return base.Snapshot(groups=[seen(group) for group in groups.Group], people=[line.me, *people])
+    return await asyncio.to_thread(_snapshot, line, groups.Group, contacts.Contact)
+
+
+def _snapshot(line: Line, groups: Any, contacts: Any) -> base.Snapshot:
+    people = [_known(line, each) for each in contacts if each.JID.Server in ("s.whatsapp.net", "lid")]
+    return base.Snapshot(groups=[seen(line, group) for group in groups], people=[line.me, *people])
 
 
 async def read(line: Line, want: wire.Read) -> None:
@@ -62,12 +87,10 @@ async def read(line: Line, want: wire.Read) -> None:
     await _mark_read(line, action)
 
 
-def _known(each: Any) -> Person:
-    phone, lid = both_of(each.JID)
+def _known(line: Line, each: Any) -> Person:
     info = each.Info
-    return Person(
-        jid=phone,
-        lid=lid,
+    return msgspec.structs.replace(
+        person(line, each.JID),
         push_name=info.PushName or UNSET,
         full_name=info.FullName or UNSET,
         business_name=info.BusinessName or UNSET,
@@ -77,6 +100,8 @@ def _known(each: Any) -> Person:
 async def _mark_read(line: Line, action: actions.MarkRead) -> None:
     chat = _address(line, action.chat)
     sender = _address(line, action.sender or action.chat)
+    if action.sender:
+        sender = _address(line, await asyncio.to_thread(as_written_in, line, action.chat, action.sender))
     ids = " ".join(action.message_ids).encode()
     await line.call("MarkRead", ids, int(time.time()), chat, len(chat), sender, len(sender), b"read")
 
@@ -101,8 +126,8 @@ async def _check(line: Line, action: actions.CheckContact) -> ContactCheck:
     found = await line.call("IsOnWhatsApp", number, len(number), returns="IsOnWhatsAppReturnFunction")
     for each in found.IsOnWhatsAppResponse:
         if each.IsIn:
-            phone, lid = both_of(each.JID)
-            return ContactCheck(query=action.phone, is_on_whatsapp=True, jid=phone, lid=lid)
+            who = await asyncio.to_thread(both_known, line, each.JID)
+            return ContactCheck(query=action.phone, is_on_whatsapp=True, jid=who.jid, lid=who.lid)
     return ContactCheck(query=action.phone, is_on_whatsapp=False)
 
 
@@ -111,20 +136,17 @@ async def _about(line: Line, action: actions.GetAbout) -> About:
         JIDS=[line.library.messages.JID.FromString(_address(line, action.person))]
     ).SerializeToString()
     found = await line.call("GetUserInfo", who, len(who), returns="GetUserInfoReturnFunction")
-    return About(about=next((each.UserInfo.Status for each in found.UsersInfo), ""))
+    if not found.UsersInfo:
+        raise NotFound("not on WhatsApp", reason="not_on_whatsapp")
+    return About(about=found.UsersInfo[0].UserInfo.Status)
 
 
 async def _picture(line: Line, action: actions.GetPicture) -> Picture:
     who = _address(line, action.jid)
     how = line.library.messages.GetProfilePictureParams().SerializeToString()
-    try:
-        found = await line.call(
-            "GetProfilePicture", who, len(who), how, len(how), returns="GetProfilePictureReturnFunction"
-        )  # fmt: skip
-    except Complaint as complaint:
-        if "not set" in str(complaint) or "does not have" in str(complaint):
-            raise NotFound from None
-        raise
+    found = await line.call(
+        "GetProfilePicture", who, len(who), how, len(how), returns="GetProfilePictureReturnFunction"
+    )
     if not found.Picture.ID:
         raise NotFound
     return Picture(id=found.Picture.ID, url=found.Picture.URL or UNSET)
@@ -143,7 +165,7 @@ async def _fetch(line: Line, action: actions.FetchMedia, into: str | None) -> Fe
     try:
         found = await line.call("DownloadAny", message, len(message), returns="DownloadReturnFunction")
     except Complaint as complaint:
-        if any(code in str(complaint) for code in _GONE):
+        if complaint.code in _GONE:
             raise Gone from None
         raise
     await asyncio.to_thread(Path(into).write_bytes, found.Binary)
@@ -175,7 +197,7 @@ async def _unfollow(line: Line, action: actions.UnfollowChannel) -> None:
 async def _mute(line: Line, action: actions.MuteChannel) -> None:
     channel = _address(line, action.channel)
     await line.call("NewsletterToggleMute", channel, len(channel), action.mute)
-    line.keep([ChannelChanged(jid=action.channel, action="mute")])
+    line.keep(muted(action.channel, on=action.mute))
 
 
 def _address(line: Line, jid: str) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
+from wagate.engines.whatsapp.addresses import Names, bare, by_text, canonical, reworded
 from wagate.engines.whatsapp.content import reference
 from wagate.model import Maybe
 from wagate.model.contents import (
@@ -41,27 +43,35 @@ _WRAPPERS = (
     "groupMentionedMessage",
     "editedMessage",
     "lottieStickerMessage",
+    "pollCreationMessageV4",
 )
-_POLLS = ("pollCreationMessage", "pollCreationMessageV2", "pollCreationMessageV3")
+_POLLS = tuple(f"pollCreationMessage{version}" for version in ("", "V2", "V3", "V5", "V6"))
 _EDIT, _REVOKE = 14, 0
-_Own = Callable[[str], bool]
 
 
-def content_of(message: Any, own: _Own) -> MessageContent | Change | None:
-    """What a message says; None for what we have no word for. `own`: whether an address is the account's.
+class Said(msgspec.Struct, frozen=True):
+    """Who said it, and where: `sender` is empty for the account itself, else canonical; `chat` is canonical."""
+
+    sender: str
+    chat: str
+
+
+def content_of(message: Any, names: Names, by: Said) -> MessageContent | Change | None:
+    """What a message says; None for what we have no word for. May wait (see addresses.py).
 
     Votes are not read here: they are encrypted.
     """
-    message = bare(message)
+    message = unwrapped(message)
     if message.HasField("protocolMessage"):
-        return _protocol(message.protocolMessage, own)
+        return _protocol(message.protocolMessage, names, by)
     if message.HasField("reactionMessage"):
         reaction = message.reactionMessage
-        return ReactionContent(target=target_of(reaction.key, own), emoji=reaction.text)
-    return _said(message)
+        return ReactionContent(target=target_of(reaction.key, names, by), emoji=reaction.text)
+    content = _said(message)
+    return None if content is None else _named(content, names)
 
 
-def bare(message: Any) -> Any:
+def unwrapped(message: Any) -> Any:
     """The message without what it is wrapped in."""
     while True:
         for wrapper in _WRAPPERS:
@@ -72,21 +82,46 @@ def bare(message: Any) -> Any:
             return message
 
 
-def target_of(key: Any, own: _Own) -> Target:
-    """The message that a change is about. The key says `fromMe` of whoever made the change, so authors are compared."""
-    author = key.participant or ("" if key.fromMe else key.remoteJID)
-    mine = own(author) if author else key.fromMe
-    return Target(message_id=key.ID, from_me=mine, sender=UNSET if mine or not author else author)
+def target_of(key: Any, names: Names, by: Said) -> Target:
+    """The message that a change is about. Keys are written from the side of whoever made the change."""
+    if key.fromMe:
+        author = by.sender
+    elif key.participant:
+        author = "" if names.is_own(key.participant) else canonical(names, key.participant)
+    else:
+        # Of two, the other one.
+        author = "" if by.sender else by.chat
+    return Target(message_id=key.ID, from_me=not author, sender=author or UNSET)
 
 
-def _protocol(change: Any, own: _Own) -> Change | None:
+def _protocol(change: Any, names: Names, by: Said) -> Change | None:
     if change.type == _REVOKE and change.key.ID:
-        return RevokeContent(target=target_of(change.key, own))
+        return RevokeContent(target=target_of(change.key, names, by))
     if change.type == _EDIT:
-        said = _said(bare(change.editedMessage))
+        said = _said(unwrapped(change.editedMessage))
+        if said is None:
+            return None
+        said = _named(said, names)
         text = said.text if isinstance(said, TextContent) else _caption(said)
-        return EditContent(target=target_of(change.key, own), text=text)
+        return EditContent(target=target_of(change.key, names, by), text=text)
     return None
+
+
+def _named(content: MessageContent, names: Names) -> MessageContent:
+    """The same with people as we call them: the reading itself knows only what stands in the message."""
+    changed: dict[str, Any] = {}
+    if content.mentions:
+        changed["mentions"] = list(dict.fromkeys(canonical(names, each) for each in content.mentions))
+        if isinstance(content, TextContent):
+            changed["text"] = reworded(names, content.text, content.mentions)
+        elif isinstance(media := getattr(content, "media", None), Media) and media.caption:
+            caption = reworded(names, media.caption, content.mentions)
+            changed["media"] = msgspec.structs.replace(media, caption=caption)
+    if content.quote and (author := content.quote.sender_lid or content.quote.sender_jid):
+        who = by_text(names, author)
+        own = {"from_me": True} if names.is_own(author) else {}
+        changed["quote"] = msgspec.structs.replace(content.quote, sender_jid=who.jid, sender_lid=who.lid, **own)
+    return msgspec.structs.replace(content, **changed) if changed else content
 
 
 def _caption(said: MessageContent | None) -> str:
@@ -137,6 +172,8 @@ def _poll(_: str, said: Any) -> MessageContent:
         name=said.name,
         options=[option.optionName for option in said.options],
         selectable_count=said.selectableOptionsCount,
+        poll_end_time=said.endTime or UNSET,
+        poll_hide_votes=True if said.hideParticipantName else UNSET,
         **_around(said),
     )
 
@@ -182,7 +219,7 @@ def _around(said: Any) -> dict[str, Any]:
     context = said.contextInfo
     around: dict[str, Any] = {}
     if context.mentionedJID:
-        around["mentions"] = [_bare_jid(mention) for mention in context.mentionedJID]
+        around["mentions"] = [bare(mention) for mention in context.mentionedJID]
     if context.isForwarded:
         around["forwarded"] = True
     if context.stanzaID:
@@ -191,8 +228,8 @@ def _around(said: Any) -> dict[str, Any]:
 
 
 def _quote(context: Any) -> Quote:
-    author = _bare_jid(context.participant)
-    body = _words(_said(bare(context.quotedMessage)))
+    author = bare(context.participant)
+    body = _words(_said(unwrapped(context.quotedMessage)))
     return Quote(
         message_id=context.stanzaID,
         sender_jid=author if author.endswith("@s.whatsapp.net") else UNSET,
@@ -211,9 +248,3 @@ def _words(said: MessageContent | None) -> str:
             return said.name or ""
         case _:
             return _caption(said)
-
-
-def _bare_jid(address: str) -> str:
-    """An address without its device."""
-    user, _, server = address.partition("@")
-    return f"{user.partition(':')[0]}@{server}" if server else ""

@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from wagate.engines.whatsapp import content as contents
 from wagate.engines.whatsapp import wire
-from wagate.engines.whatsapp.addresses import to_library
+from wagate.engines.whatsapp.addresses import as_written_in, by_lid, parsed, to_library
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
-from wagate.errors import UnsupportedByEngine
-from wagate.model.contents import AlbumContent, Content, MediaContent, VoteContent
+from wagate.engines.whatsapp.refusals import Complaint
+from wagate.errors import NoAnswer, UnsupportedByEngine
+from wagate.model.contents import AlbumContent, Content, ImageContent, MediaContent, VoteContent
 from wagate.model.messages import Ack
 
 
@@ -30,15 +33,26 @@ async def send(line: Line, want: wire.Send) -> Ack:
 
 
 async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, str]) -> Ack:
-    """Its items one after the other, each pointing at the album that announces them."""
-    pictures = sum(item.content.__struct_config__.tag == "image" for item in album.items)
-    announced = contents.album_of(pictures, len(album.items) - pictures)
-    parent = await _say(line, announced, chat)
-    acks = []
-    for item in album.items:
-        message = await _message(line, item.content, chat, files)
+    """Its items one after the other, each pointing at the album that announces them; all are uploaded before.
+
+    Raises:
+        NoAnswer: a part of it is there: the whole is neither sent nor certainly not sent.
+    """
+    said = [msgspec.structs.replace(item.content, forwarded=album.forwarded) for item in album.items]
+    # What the album says as a whole, its first item says.
+    said[0] = msgspec.structs.replace(said[0], mentions=album.mentions, quote=album.quote)
+    messages = [await _message(line, content, chat, files) for content in said]
+    pictures = sum(isinstance(content, ImageContent) for content in said)
+    parent = await _say(line, contents.album_of(pictures, len(said) - pictures), chat)
+    acks: list[Ack] = []
+    for message in messages:
         contents.belongs(message, parent.wire_id, chat)
-        acks.append(await _say(line, message, chat))
+        try:
+            acks.append(await _say(line, message, chat))
+        except Complaint:
+            if not acks:
+                raise
+            raise NoAnswer("only a part of the album went out") from None
     items = [ack.wire_id for ack in acks]
     return Ack(wire_id=items[0], timestamp=acks[0].timestamp, item_ids=items)
 
@@ -53,7 +67,10 @@ async def _message(line: Line, content: Content, chat: str, files: dict[str, str
         uploaded = await upload(line, Path(file), kind)
     if isinstance(content, VoteContent):
         return await _vote(line, content, chat)
-    return contents.message_of(content, chat=chat, now=int(time.time() * 1000), uploaded=uploaded)
+    place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid)
+    now = int(time.time() * 1000)
+    # Addresses may have to be looked up in the session's store.
+    return await asyncio.to_thread(lambda: contents.message_of(content, place, now=now, uploaded=uploaded))
 
 
 async def upload(line: Line, file: Path, kind: int) -> Any:
@@ -66,10 +83,17 @@ async def upload(line: Line, file: Path, kind: int) -> Any:
 async def _vote(line: Line, vote: VoteContent, chat: str) -> Any:
     """A vote is encrypted for the poll that the library's store knows."""
     messages = line.library.messages
+    author = line.own_jid if vote.target.from_me else vote.target.sender or chat
+    if not chat.endswith("@g.us"):
+        # Of two, both go by LID as soon as the library knows it, and the key of a vote is made of both addresses.
+        poll_chat, author = [await asyncio.to_thread(by_lid, line, each) for each in (chat, author)]
+    else:
+        poll_chat, author = chat, await asyncio.to_thread(as_written_in, line, chat, author)
     source = messages.MessageSource(
-        Chat=_jid(line, chat),
-        Sender=_jid(line, line.own_jid if vote.target.from_me else vote.target.sender or chat),
+        Chat=parsed(messages, poll_chat),
+        Sender=parsed(messages, author),
         IsFromMe=vote.target.from_me,
+        **dict.fromkeys(("SenderAlt", "RecipientAlt", "BroadcastListOwner"), parsed(messages, "")),
         IsGroup=chat.endswith("@g.us"),
     )
     blank = dict.fromkeys(("Type", "Pushname", "Category", "MediaType", "Edit"), "")
@@ -87,8 +111,6 @@ async def _say(line: Line, message: Any, chat: str) -> Ack:
     encoded = message.SerializeToString()
     to = to_library(line.library.messages, chat)
     answer = await line.call("SendMessage", to, len(to), encoded, len(encoded), returns="SendMessageReturnFunction")
+    if chat.endswith("@newsletter"):
+        line.did(("post", chat, answer.SendResponse.ID))
     return Ack(wire_id=answer.SendResponse.ID, timestamp=millis(answer.SendResponse.Timestamp))
-
-
-def _jid(line: Line, address: str) -> Any:
-    return line.library.messages.JID.FromString(to_library(line.library.messages, address))

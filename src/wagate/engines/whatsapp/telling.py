@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import msgspec
 import structlog
-from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import wire
-from wagate.engines.whatsapp.echoes import Echoes
+from wagate.engines.whatsapp.echoes import Echoes, change_of
 from wagate.engines.whatsapp.spool import Spool
-from wagate.model.contacts import Person
-from wagate.model.groups import GroupChanged, MembersChanged, Participant
 
 log = structlog.get_logger(__name__)
 
@@ -158,15 +155,10 @@ class Telling:
             return []
 
     def _once(self, report: base.Report, *, ours: bool) -> bool:
-        """False for the second telling of a change that this account made in a group."""
-        if not isinstance(report, GroupChanged | MembersChanged) or not self._is_own(report.sender or ""):
-            return True
-        told = msgspec.structs.replace(report, timestamp=0, sender=UNSET)
-        if isinstance(told, MembersChanged):
-            told = msgspec.structs.replace(told, people=[_named(each) for each in told.people], self_left=False)
-        return self._echoes.tell(_encode(told), ours=ours, now=self._loop.time())
+        """False for the second telling of what this account did."""
+        change = change_of(report, self._is_own)
+        return change is None or self.first_of(change, ours=ours)
 
-
-def _named(member: Participant) -> Participant:
-    """A member by their address alone: the two sides know different things of the same person."""
-    return Participant(person=Person(jid=member.person.jid or member.person.lid), role="member")
+    def first_of(self, change: Hashable, *, ours: bool) -> bool:
+        """Whether a change is to be told; see echoes.py."""
+        return self._echoes.tell(change, ours=ours, now=self._loop.time())
