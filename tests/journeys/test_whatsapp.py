@@ -156,6 +156,27 @@ def settled(town: Town, session: str, ids: list[str]) -> list[str] | None:
     return ends if set(ends) <= {"sent", "failed", "uncertain"} else None
 
 
+def test_a_gateway_that_serves_has_none_of_the_library_in_it(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from wagate import bootstrap
+from wagate.config import Settings
+
+async def main():
+    settings = Settings(data_dir=Path(sys.argv[1]), port=0, whatsapp=True)
+    async with bootstrap.running(settings):
+        found = [name for name in sys.modules if name.partition(".")[0] in ("neonize", "google", "magic", "PIL")]
+        print(found)
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "data")], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_gateway_without_the_library_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # An empty distribution of another version stands before the installed one.
     fake = tmp_path / "path" / "neonize-0.0.1.dist-info"

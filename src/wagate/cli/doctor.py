@@ -225,15 +225,13 @@ def whatsapp(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="WhatsApp", state="note", found="off; the library is optional and not usable")
     if chosen.engine == "whatsapp" and not chosen.whatsapp:
         mend = "Set WAGATE_WHATSAPP=on, or WAGATE_ENGINE=sandbox."
-        yield Finding(check="WhatsApp", state="warning", found="off, and new sessions would be on it", mend=mend)
+        yield Finding(check="engine", state="warning", found="whatsapp, which is off", mend=mend)
     if not chosen.whatsapp:
         return
+    mend = "`wagate db backup` does not hold them: copy the folder beside it, while the gateway is stopped."
     if not chosen.database_url.startswith("sqlite:"):
-        found = f"keys of sessions are files in {chosen.whatsapp_folder}, on this machine only"
-        mend = "Let one process of those that share the database have WhatsApp on."
-        yield Finding(check="WhatsApp", state="warning", found=found, mend=mend)
-    mend = "`wagate db backup` does not hold it. Copy it while the gateway is stopped."
-    yield Finding(check="WhatsApp", state="note", found=f"keys are kept in {chosen.whatsapp_folder}", mend=mend)
+        mend = "Only one of the processes that share the database may have WAGATE_WHATSAPP=on: they are not in it."
+    yield Finding(check="WhatsApp keys", state="note", found=f"kept in {chosen.whatsapp_folder}", mend=mend)
 
 
 def tracing(chosen: Settings) -> Iterator[Finding]:

@@ -47,7 +47,6 @@ UPDATE sessions SET label = :label, auto_read = :auto_read, presence_typing = :p
   rate_per_min = :rate_per_min, rate_per_hour = :rate_per_hour, proxy = :proxy, updated_at = :now
 WHERE organization_id = :organization_id AND id = :id RETURNING {_COLUMNS}
 """
-_PROXY = "SELECT proxy FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _WANT = f"""
 UPDATE sessions SET wanted = :wanted, status = :status, status_reason = :reason, qr_code = NULL, qr_expires_at = NULL,
   updated_at = :now
@@ -162,7 +161,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> S
 
     async def work(tx: Tx) -> Row | None:
         old = await require(tx, caller, id)
-        row = await tx.one(_PROXY, organization_id=caller.organization_id, id=id)
+        proxy = await proxies.kept(tx, caller.organization_id, id)
         return await tx.one(
             _UPDATE,
             organization_id=caller.organization_id,
@@ -173,7 +172,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> S
             presence_typing=int(old.presence_typing if wish.presence_typing is None else wish.presence_typing),
             rate_per_min=old.rate_per_min if wish.rate_per_min is None else wish.rate_per_min,
             rate_per_hour=old.rate_per_hour if wish.rate_per_hour is None else wish.rate_per_hour,
-            proxy=proxies.sealed(gw, id, old.engine, wish.proxy_url, old=row and row[0]),
+            proxy=proxies.sealed(gw, id, old.engine, wish.proxy_url, old=proxy),
         )
 
     row = await gw.db.write(work)
