@@ -221,7 +221,7 @@ def reference(field: str, said: Any) -> str:
         # The path is better than the URL: by it the library tries each host of the network's.
         if said.HasField(name) and not (name == "URL" and said.directPath):
             setattr(kept, name, getattr(said, name))
-    whole = GetMessageClass(said.DESCRIPTOR.containing_type)(**{field: kept})
+    whole = GetMessageClass(said.DESCRIPTOR.file.message_types_by_name["Message"])(**{field: kept})
     return base64.urlsafe_b64encode(whole.SerializeToString()).decode()
 
 
