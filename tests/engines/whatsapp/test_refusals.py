@@ -89,6 +89,7 @@ def test_a_request_that_never_left_is_a_lost_line() -> None:
     assert isinstance(meant(Complaint("websocket not connected"), asked), base.ConnectionLost)
     for words in ("info query timed out", "websocket disconnected before info query returned response"):
         assert isinstance(meant(Complaint(words), asked), NoAnswer)
+    assert isinstance(meant(Complaint("info query returned status 404: item-not-found"), asked), NotFound)
     refused = meant(Complaint("info query returned status 406: not-acceptable"), asked)
     assert isinstance(refused, Refused)
     assert refused.details["waCode"] == 406

@@ -214,12 +214,15 @@ def belongs(message: Any, album: str, chat: str) -> None:
 
 def reference(field: str, said: Any) -> str:
     """Where a file's bytes are on the network, in words that `referred` understands again."""
+    from google.protobuf.message_factory import GetMessageClass
+
     kept = type(said)()
     for name in ("directPath", "mediaKey", "fileSHA256", "fileEncSHA256", "fileLength", "URL"):
         # The path is better than the URL: by it the library tries each host of the network's.
         if said.HasField(name) and not (name == "URL" and said.directPath):
             setattr(kept, name, getattr(said, name))
-    return base64.urlsafe_b64encode(_proto().Message(**{field: kept}).SerializeToString()).decode()
+    whole = GetMessageClass(said.DESCRIPTOR.file.message_types_by_name["Message"])(**{field: kept})
+    return base64.urlsafe_b64encode(whole.SerializeToString()).decode()
 
 
 def referred(ref: str) -> bytes:

@@ -97,6 +97,8 @@ def _of_a_request(complaint: Complaint) -> WagateError | base.ConnectionLost:
         return NoAnswer(waCode=code)
     if code == 429:
         return RateLimited("WhatsApp says that this account asks too much", waCode=code)
+    if code == 404:
+        return NotFound(waCode=code)
     if "without pushname" in words:
         return Refused("the phone has not told this session the account's name yet", reason="no_name")
     return Refused(waCode=code) if code else Refused("the network refused")
