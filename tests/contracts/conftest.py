@@ -15,15 +15,13 @@ WHATSAPP = pytest.param(
     "whatsapp",
     marks=[pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.skipif(bool(why_not()), reason=why_not())],
 )
-ON_WHATSAPP = frozenset({"test_engine"})
-"""The files whose tests run on the real library too."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every engine a file is for."""
+    """Every engine that a test is for: `every_engine` marks those that the real library is held to as well."""
     if "world" in metafunc.fixturenames:
-        both = metafunc.module.__name__.rpartition(".")[2] in ON_WHATSAPP
-        metafunc.parametrize("world", ["sandbox", *([WHATSAPP] if both else [])], indirect=True)
+        every = metafunc.definition.get_closest_marker("every_engine") is not None
+        metafunc.parametrize("world", ["sandbox", *([WHATSAPP] if every else [])], indirect=True)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from wagate.model.actions import (
 from wagate.model.contents import Content, LocationContent
 from wagate.model.messages import Outgoing
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_engine]
 
 NO_TURNING = "this engine's clock cannot be turned"
 NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"

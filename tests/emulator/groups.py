@@ -74,6 +74,10 @@ class Groups:
             pass_seconds=_PASS_SECONDS,
         )
 
+    def clear(self) -> None:
+        """Forget every group, for the next story."""
+        self._all.clear()
+
     async def create(self, owner: str, subject: str, people: list[str], *, mode: str = HIDDEN) -> Gathering:
         """A new group. `people` are numbers; who cannot be added is left out, as by the sandbox."""
         self._made += 1

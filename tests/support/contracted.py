@@ -96,6 +96,7 @@ class Contracted:
     async def close(self) -> None:
         await self.inner.engine.close()
         await self.outside.engine.close()
+        self.emulator.groups.clear()
         for account in list(self.emulator.accounts):
             account.refusal = None
         for device, place in self.devices:

@@ -34,6 +34,7 @@ from wagate.api import (
 )
 from wagate.api import app as api
 from wagate.api import keys as key_operations
+from wagate.api.compat import wasend
 from wagate.api.cursors import Signer, derive
 from wagate.api.operations import Operation
 from wagate.backends.address import sqlite_path
@@ -45,6 +46,7 @@ from wagate.backends.records import DatabaseStore
 from wagate.backends.sealing import Sealer
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
 from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
+from wagate.bootstrap.logins import KEYS_MISSING, fetch_keys, inspected, verifier
 from wagate.bootstrap.storage import (
     database_backup,
     database_restore,
@@ -68,6 +70,8 @@ from wagate.workers.deliverer import Deliverer
 from wagate.workers.supervisor import Supervisor
 
 __all__ = [
+    "DIALECTS",
+    "KEYS_MISSING",
     "OPERATIONS",
     "CannotStart",
     "Running",
@@ -75,6 +79,8 @@ __all__ = [
     "database_restore",
     "database_revision",
     "database_upgrade",
+    "fetch_keys",
+    "inspected",
     "open_gateway",
     "openapi_document",
     "running",
@@ -101,6 +107,9 @@ OPERATIONS: list[Operation] = [
     *sandbox.OPERATIONS,
 ]
 """Every operation that this version has."""
+
+DIALECTS = (wasend.DIALECT,)
+"""Every other product's HTTP that this version speaks."""
 
 _STANDING_SECONDS = 5.0
 _GARBAGE = (20_000, 20, 20)
@@ -209,7 +218,10 @@ async def _foundation(
     stack.push_async_callback(door.close)
     key = secret(settings)
     sealer = Sealer(derive(key, "secrets"))
-    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door, sealer=sealer)
+    logins = await verifier(settings, stack, clock=clock, start=lambda keys: _task(stack, keys.run(), "login keys"))
+    gw = Gateway(
+        db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door, sealer=sealer, logins=logins
+    )
     return gw, key
 
 
@@ -310,7 +322,8 @@ def _app(settings: Settings, gw: Gateway, key: bytes, metrics: Metrics) -> api.A
         observe=metrics.request,
         log_answers=settings.log_level == "debug",
     )
-    return api.build(gw, operations=OPERATIONS, signer=Signer(derive(key, "cursors")), options=options)
+    signer = Signer(derive(key, "cursors"))
+    return api.build(gw, operations=OPERATIONS, signer=signer, options=options, dialects=DIALECTS)
 
 
 def _task(stack: contextlib.AsyncExitStack, work: Any, name: str, *, on_stop: Callable[[], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Handing on to the sink: again until it is taken, in order; what is refused for good is set aside and holds up nobody."""
+"""Handing on to the sink: again until it is taken, in order; what is refused for good is set aside."""
 
 from __future__ import annotations
 
