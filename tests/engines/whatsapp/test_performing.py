@@ -8,6 +8,7 @@ import contextlib
 import pytest
 
 from tests.emulator.library import Library
+from tests.emulator.nodes import Node, parse
 from tests.emulator.phones import switch_on
 from tests.support.company import ANN, BEN, CAT, NOBODY, Company
 from tests.support.engines import jid
@@ -21,6 +22,7 @@ from wagate.model.actions import (
     FollowChannel,
     GetAbout,
     GetPicture,
+    MarkRead,
     MuteChannel,
     SetBlocked,
     SetChatPresence,
@@ -73,6 +75,24 @@ async def test_receipts_tell_delivered_read_and_played(company: Company) -> None
                 ),
             )
             assert (receipt.chat, receipt.sender) == (jid(BEN), jid(BEN))
+    played = Node("receipt", {"to": parse(lid_of(ANN)), "id": heard.wire_id, "type": "played"})
+    await company.emulator.receipts.hear(company.world.device(BEN), played)
+    await company.ann.hears(Receipt, lambda report: (report.status, report.wire_ids) == ("played", [heard.wire_id]))
+
+
+async def test_what_was_read_on_another_device_is_read(company: Company) -> None:
+    said = await company.ben.say(TextContent(text="for both of you"), ANN)
+    await company.ann.gets(said)
+    await company.tablet.do(MarkRead(chat=jid(BEN), message_ids=[said.wire_id]))
+    assert (await company.ann.hears(ChatMarked)) == ChatMarked(chat=jid(BEN), read=True)
+
+
+async def test_a_snapshot_has_everybody_by_both_addresses_and_names(company: Company) -> None:
+    await company.ann.gets(await company.ben.say(TextContent(text="this is me"), ANN))
+    snapshot = await company.ann.connection.snapshot()
+    known = {each.jid: each for each in snapshot.people}
+    assert (known[jid(ANN)].lid, known[jid(BEN)].lid) == (lid_of(ANN), lid_of(BEN))
+    assert any(each.push_name for each in snapshot.people if lid_of(BEN) == each.lid)
 
 
 async def test_typing_and_presence_reach_who_watches(company: Company) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import structlog
+
 from wagate.engines import base
 from wagate.engines.whatsapp.library import Library
 from wagate.model.sessions import Reason
+
+log = structlog.get_logger(__name__)
 
 ABOUT_THE_LINE = frozenset({3, 4, 6, 7, 8, 9, 10, 12})
 """Events that say how the line stands; the others say what came over it."""
@@ -33,6 +37,8 @@ def meaning(library: Library, code: int, body: bytes) -> Meaning:
         case 7:
             return _ended("replaced")
         case 8:
+            ban = library.read("TemporaryBan", body)
+            log.warning("WhatsApp banned the account for a time", code=ban.Code, seconds=ban.Expire)
             return _ended("temp_banned")
         case 9:
             reason = _FAILURES.get(library.read("ConnectFailure", body).Reason)

@@ -167,8 +167,22 @@ async def main(descriptor: int) -> None:
         await host.close()
 
 
+def log_plainly() -> None:
+    """Log lines of JSON on standard error; of an error where it was raised, never the values it was raised among."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def run() -> None:
     """The program."""
+    log_plainly()
     parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp.host")
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     descriptor = parser.parse_args().socket

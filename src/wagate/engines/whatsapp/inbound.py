@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 """The library's number of a receipt; 9 is a device that has the message while its person is not there."""
 
-_READ_BY_ME = (5, 7)
+_READ_BY_ME = (4, 5, 6, 7)
 _COMPOSING, _AUDIO, _ON = 1, 2, 1
 _FOREVER = 253_402_300_799_999
 """The last moment there is, in epoch milliseconds: what is muted for good is muted until then."""

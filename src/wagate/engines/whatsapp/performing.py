@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import group_actions, refusals, wire
-from wagate.engines.whatsapp.addresses import as_written_in, both_known, person, text_of, to_library
+from wagate.engines.whatsapp.addresses import as_written_in, both_known, text_of, to_library
 from wagate.engines.whatsapp.content import referred
 from wagate.engines.whatsapp.groups import seen
 from wagate.engines.whatsapp.inbound import muted
@@ -90,7 +90,7 @@ async def read(line: Line, want: wire.Read) -> None:
 def _known(line: Line, each: Any) -> Person:
     info = each.Info
     return msgspec.structs.replace(
-        person(line, each.JID),
+        both_known(line, each.JID),
         push_name=info.PushName or UNSET,
         full_name=info.FullName or UNSET,
         business_name=info.BusinessName or UNSET,
