@@ -10,7 +10,7 @@ from tests.emulator.refusals import Refusal
 from tests.support.engines import ORG, jid, text
 from tests.support.whatsapp import WhatsApp, alive, eventually, why_not
 from wagate.engines.base import Account, Arrived, ConnectionLost, LineLost, Linked, LinkEnded, QrShown
-from wagate.errors import Refused
+from wagate.errors import NotFound, Refused
 from wagate.model.actions import RequestCode
 
 pytestmark = [
@@ -95,7 +95,7 @@ async def test_a_code_that_is_typed_into_the_phone_links(world: WhatsApp) -> Non
 
 async def test_a_number_without_an_account_gets_no_code(world: WhatsApp) -> None:
     connection, sink = await world.open("s1")
-    with pytest.raises(Refused):
+    with pytest.raises((NotFound, Refused)):
         await connection.perform(RequestCode(phone="99930000001"))
     assert not sink.of(Linked)
 
