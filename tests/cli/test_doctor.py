@@ -109,11 +109,16 @@ def test_slips_and_stopped_time_are_noticed(tmp_path: Path) -> None:
     assert {found[check]["state"] for check in ("settings", "clock", "sandbox")} == {"warning"}
 
 
-def test_the_real_network_needs_its_library(tmp_path: Path) -> None:
-    if findings(doctor(tmp_path))["WhatsApp"]["state"] == "ok":
-        pytest.skip("it is installed here")
-    assert findings(doctor(tmp_path, engine="whatsapp"))["WhatsApp"]["state"] == "missing"
+def test_the_real_network_needs_its_library_as_it_was_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "path" / "neonize-0.0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: neonize\nVersion: 0.0.1\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")]))
     assert findings(doctor(tmp_path))["WhatsApp"]["state"] == "note"
+    found = findings(doctor(tmp_path, whatsapp="on"))
+    assert (found["WhatsApp"]["state"], "pip install" in found["WhatsApp"]["mend"]) == ("missing", True)
+    assert found["WhatsApp keys"]["state"] == "note"
+    assert findings(doctor(tmp_path, engine="whatsapp"))["engine"]["state"] == "warning"
 
 
 def test_traces_need_their_library_and_tell_where_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

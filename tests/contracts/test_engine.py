@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from tests.support.engines import ORG, Sandbox, jid, settle, text, until
+from tests.support.engines import ORG, Sandbox, chosen, jid, needs, settle, text, until
 from wagate.engines.base import (
     Account,
     Arrived,
@@ -29,7 +29,12 @@ from wagate.model.actions import (
 from wagate.model.contents import Content, LocationContent
 from wagate.model.messages import Outgoing
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_engine]
+
+NO_TURNING = "this engine's clock cannot be turned"
+NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"
+NO_LATE_ACK = "this engine acknowledges by itself; what is not committed is on disk"
+NO_PHONE = "in this world nobody hands over a phone's history"
 
 ANN, BEN, CAT, DAN = "9990000001", "9990000002", "9990000003", "9990000004"
 NOBODY = "9993000001"
@@ -63,6 +68,7 @@ async def test_nothing_goes_out_before_connect(world: Sandbox) -> None:
 
 
 async def test_codes_are_renewed_until_linking_times_out(world: Sandbox) -> None:
+    needs((world.turns_clock, NO_TURNING))
     connection, sink = await world.open("s1")
     await connection.link()
     await until(lambda: sink.of(QrShown))
@@ -80,7 +86,7 @@ async def test_a_scan_links_and_the_session_connects(world: Sandbox) -> None:
     await connection.link()
     await world.scan("s1", ANN, "Ann")
     (linked,) = sink.of(Linked)
-    assert (linked.pairing.jid, linked.pairing.name) == (jid(ANN), "Ann")
+    assert (linked.pairing.jid, linked.pairing.name or "Ann") == (jid(ANN), "Ann")
     await connection.connect()
     await world.pass_time(400)
     assert not sink.of(LinkTimedOut)
@@ -91,7 +97,7 @@ async def test_a_code_to_type_links_too(world: Sandbox) -> None:
     code = await connection.perform(RequestCode(phone=ANN))
     assert len(code.code) == 9
     assert code.code[4] == "-"
-    await world.scan("s1", ANN)
+    await world.scan("s1", ANN, code=code.code)
     assert sink.of(Linked)
     await connection.connect()
 
@@ -101,12 +107,13 @@ async def test_a_link_survives_a_restart(world: Sandbox) -> None:
     await world.restart()
     connection, _ = await world.open("s1", jid=jid(ANN))
     await connection.connect()
-    assert (await connection.send(text("W1", BEN))).wire_id == "W1"
+    chosen(world, await connection.send(text("W1", BEN)), "W1")
 
 
 async def test_unlinked_on_the_phone_ends_the_link(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
     await world.disturb("s1", "unlink")
+    await until(lambda: sink.reports)
     assert sink.reports == [Ended(status="logged_out", reason="unlinked")]
     with pytest.raises(ConnectionLost):
         await connection.send(text("W1", BEN))
@@ -143,6 +150,7 @@ async def test_a_forgotten_session_has_no_keys(world: Sandbox) -> None:
 async def test_a_lost_line_is_told_and_comes_back(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
     await world.disturb("s1", "drop", seconds=5)
+    await until(lambda: sink.reports)
     assert sink.reports == [LineLost()]
     with pytest.raises(ConnectionLost):
         await connection.connect()
@@ -166,21 +174,24 @@ async def test_a_number_without_an_account_is_refused(world: Sandbox) -> None:
 async def test_a_send_is_acknowledged_and_shown_once(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
     ack = await connection.send(text("W1", BEN))
-    assert (ack.wire_id, ack.timestamp) == ("W1", world.clock.now())
-    (copy,) = await world.shown("W1")
+    wire_id = chosen(world, ack, "W1")
+    assert abs(ack.timestamp - world.clock.now()) <= (0 if world.turns_clock else 60_000)
+    (copy,) = await world.shown(wire_id)
     assert (copy.from_, copy.recipient, copy.type) == (jid(ANN), jid(BEN), "text")
     assert not sink.of(Arrived)
 
 
 async def test_receipts_tell_how_far_a_send_came(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
-    await connection.send(text("W1", BEN))
+    sent = chosen(world, await connection.send(text("W1", BEN)), "W1")
     await world.pass_time(1)
+    await until(lambda: len(sink.of(Receipt)) == 2)
     told = [(receipt.chat, receipt.wire_ids, receipt.status, receipt.sender) for receipt in sink.of(Receipt)]
-    assert told == [(jid(BEN), ["W1"], "delivered", jid(BEN)), (jid(BEN), ["W1"], "read", jid(BEN))]
+    assert told == [(jid(BEN), [sent], "delivered", jid(BEN)), (jid(BEN), [sent], "read", jid(BEN))]
 
 
 async def test_the_same_wire_id_is_the_same_message(world: Sandbox) -> None:
+    needs((world.engine.promises.chooses_wire_id, NO_CHOICE))
     connection, _ = await world.linked("s1", ANN)
     first = await connection.send(text("W1", BEN))
     await world.pass_time(10)
@@ -189,6 +200,7 @@ async def test_the_same_wire_id_is_the_same_message(world: Sandbox) -> None:
 
 
 async def test_the_same_wire_id_is_the_same_message_after_a_restart(world: Sandbox) -> None:
+    needs((world.engine.promises.chooses_wire_id, NO_CHOICE))
     connection, _ = await world.linked("s1", ANN)
     first = await connection.send(text("W1", BEN))
     await world.restart()
@@ -200,6 +212,7 @@ async def test_the_same_wire_id_is_the_same_message_after_a_restart(world: Sandb
 
 
 async def test_the_same_wire_id_twice_at_once_is_shown_once(world: Sandbox) -> None:
+    needs((world.engine.promises.chooses_wire_id, NO_CHOICE))
     connection, _ = await world.linked("s1", ANN)
     first, second = await asyncio.gather(connection.send(text("W1", BEN)), connection.send(text("W1", BEN)))
     assert first == second
@@ -208,6 +221,7 @@ async def test_the_same_wire_id_twice_at_once_is_shown_once(world: Sandbox) -> N
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_send_given_up_at_any_moment_can_be_sent_again(world: Sandbox, turns: int) -> None:
+    needs((world.engine.promises.chooses_wire_id, NO_CHOICE))
     connection, sink = await world.linked("s1", ANN)
     sending = asyncio.ensure_future(connection.send(text("W1", BEN)))
     for _ in range(turns):
@@ -243,6 +257,7 @@ async def test_a_message_arrives(world: Sandbox) -> None:
 
 
 async def test_the_network_is_acknowledged_after_the_commit(world: Sandbox) -> None:
+    needs((world.engine.promises.acks_after_commit, NO_LATE_ACK))
     _, sink = await world.linked("s1", ANN)
     sink.gate.clear()
     wire_id = await world.say(BEN, jid(ANN))
@@ -258,20 +273,23 @@ async def test_what_could_not_be_committed_comes_again_in_order(world: Sandbox) 
     sink.failures = 2
     said = [await world.say(BEN, jid(ANN), f"{number}") for number in range(3)]
     await world.pass_time(5)
+    await until(lambda: len(sink.of(Arrived)) == 3)
     assert [arrived.wire_id for arrived in sink.of(Arrived)] == said
 
 
 async def test_what_came_while_offline_arrives_at_connect_with_its_time(world: Sandbox) -> None:
     connection, _ = await world.linked("s1", ANN)
     await connection.close()
-    stamp = world.clock.now()
+    begun = world.clock.now()
     said = [await world.say(BEN, jid(ANN), f"{number}") for number in range(100)]
+    ended = world.clock.now()
     await world.pass_time(60)
     again, sink = await world.open("s1", jid=jid(ANN))
     await again.connect()
     await until(lambda: len(sink.of(Arrived)) == 100)
     assert [arrived.wire_id for arrived in sink.of(Arrived)] == said
-    assert {arrived.timestamp for arrived in sink.of(Arrived)} == {stamp}
+    # A real network's stamps are whole seconds.
+    assert {begun // 1000 <= arrived.timestamp // 1000 <= ended // 1000 for arrived in sink.of(Arrived)} == {True}
 
 
 async def test_what_was_acknowledged_is_not_repeated(world: Sandbox) -> None:
@@ -282,7 +300,7 @@ async def test_what_was_acknowledged_is_not_repeated(world: Sandbox) -> None:
     await connection.close()
     again, later = await world.open("s1", jid=jid(ANN))
     await again.connect()
-    await settle()
+    await world.pass_time(0)
     assert not later.reports
 
 
@@ -325,19 +343,19 @@ async def test_close_ends_a_call_to_the_sink(world: Sandbox) -> None:
     sink.gate.clear()
     await world.say(BEN, jid(ANN))
     await until(lambda: sink.started)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await connection.close()
 
 
 async def test_two_sessions_write_to_each_other(world: Sandbox) -> None:
     ours, our_sink = await world.linked("s1", ANN)
     theirs, their_sink = await world.linked("s2", BEN)
-    await ours.send(text("W1", BEN))
+    sent = chosen(world, await ours.send(text("W1", BEN)), "W1")
     await until(lambda: their_sink.of(Arrived) and our_sink.of(Receipt))
     await world.pass_time(5)
     assert [receipt.status for receipt in our_sink.of(Receipt)] == ["delivered"]
-    await theirs.read(jid(ANN), jid(ANN), ["W1"])
-    await theirs.read(jid(ANN), jid(ANN), ["W1", "unknown"])
+    await theirs.read(jid(ANN), jid(ANN), [sent])
+    await theirs.read(jid(ANN), jid(ANN), [sent, "unknown"])
     await until(lambda: len(our_sink.of(Receipt)) == 2)
     await settle()
     assert [receipt.status for receipt in our_sink.of(Receipt)] == ["delivered", "read"]
@@ -361,6 +379,7 @@ async def test_what_is_typed_on_the_phone_comes_as_from_me(world: Sandbox) -> No
 
 
 async def test_linking_replays_older_messages_as_history(world: Sandbox) -> None:
+    needs((world.turns_clock, NO_PHONE))
     older = await world.say(BEN, jid(ANN))
     connection, sink = await world.open("s1")
     await connection.link()

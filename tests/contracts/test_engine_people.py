@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.engines import Sandbox, jid, settle, text, until
+from tests.support.engines import Sandbox, chosen, jid, settle, text, until
 from wagate.engines.base import Arrived, CallRang, ChannelChanged, ChatMarked, PresenceHeard, Receipt
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotAMember, NotFound, Refused, SessionNotConnected
@@ -61,6 +61,7 @@ async def test_who_is_not_there_is_not_found(world: Sandbox) -> None:
     assert sink.reports == []
 
 
+@pytest.mark.every_engine
 async def test_nothing_is_performed_offline(world: Sandbox) -> None:
     connection, _ = await world.open("s1")
     for action in (SetPresence(online=True), CheckContact(phone=BEN), CreateChannel(name="News", description="")):
@@ -117,14 +118,17 @@ async def test_a_blocked_person_reaches_the_account_no_more(world: Sandbox) -> N
     assert sink.of(CallRang) == []
 
 
+@pytest.mark.every_engine
 async def test_reading_is_told_to_the_author(world: Sandbox) -> None:
     ours, _ = await world.linked("s1", ANN)
     theirs, sink = await world.linked("s2", BEN)
-    await theirs.send(text("W1", ANN))
+    sent = chosen(world, await theirs.send(text("W1", ANN)), "W1")
     for _ in range(2):
-        await ours.perform(MarkRead(chat=jid(BEN), message_ids=["W1", "unknown"]))
+        await ours.perform(MarkRead(chat=jid(BEN), message_ids=[sent, "unknown"]))
     await until(lambda: [receipt.status for receipt in sink.of(Receipt)][-1:] == ["read"])
-    assert [receipt.status for receipt in sink.of(Receipt)].count("read") == 1
+    # A real network carries what is said twice; the gateway takes the second as nothing.
+    told = [receipt.status for receipt in sink.of(Receipt)].count("read")
+    assert told == 1 or (told == 2 and not world.turns_clock)
 
 
 async def test_who_is_watched_is_heard_of(world: Sandbox) -> None:
@@ -238,6 +242,7 @@ async def test_a_call_rings_in_every_session_of_who_is_called(world: Sandbox) ->
     await until(lambda: len(later.of(CallRang)) == 1)
 
 
+@pytest.mark.every_engine
 async def test_a_channel_is_stored_before_the_answer(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
     made = await connection.perform(CreateChannel(name="News", description="daily"))

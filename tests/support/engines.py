@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from tests.support.files import JPEG
 from tests.support.stores import Stores
 from wagate.backends.blobs import DiskBlobs
@@ -22,7 +24,7 @@ from wagate.model.actions import Action
 from wagate.model.contents import Content, Media, TextContent
 from wagate.model.groups import GroupSeen
 from wagate.model.jid import user
-from wagate.model.messages import Outgoing
+from wagate.model.messages import Ack, Outgoing
 from wagate.model.sandbox import (
     Acknowledge,
     AlterPerson,
@@ -48,7 +50,7 @@ R = TypeVar("R", bound=Report)
 ORG = "org_1"
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 3.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Return when the condition holds; fails when it does not in time."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -90,7 +92,12 @@ class Recorder:
 
 
 class Sandbox:
-    """The sandbox engine and its outside. Another engine's tests bring a class with the same methods."""
+    """The sandbox engine and its outside. Another engine's tests bring a class with the same methods.
+
+    `turns_clock`: time passes as tests say.
+    """
+
+    turns_clock = True
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self.stores = Stores()
@@ -148,7 +155,9 @@ class Sandbox:
         sink.calls.clear()
         return connection, sink
 
-    async def scan(self, session: str, phone: str | None = None, name: str | None = None) -> Any:
+    async def scan(
+        self, session: str, phone: str | None = None, name: str | None = None, *, code: str | None = None
+    ) -> Any:  # fmt: skip
         return await self.drive(LinkPhone(session=session, phone=phone, name=name))
 
     async def disturb(self, session: str, what: Any, seconds: float = 0) -> None:
@@ -216,6 +225,19 @@ class Sandbox:
 def text(wire_id: str | None, to: str, words: str = "hello") -> Outgoing:
     """A text on its way out, to a number or a group."""
     return Outgoing(wire_id=wire_id, chat=to if "@" in to else f"{to}@s.whatsapp.net", content=TextContent(text=words))
+
+
+def chosen(world: Any, ack: Ack, wire_id: str) -> str:
+    """The id that a message went out with: the one that was asked for, where the engine promises that."""
+    assert ack.wire_id == wire_id or not world.engine.promises.chooses_wire_id
+    return ack.wire_id
+
+
+def needs(*kept: tuple[bool, str]) -> None:
+    """Skip what an engine does not promise, or its world cannot show, with the reason."""
+    for is_so, reason in kept:
+        if not is_so:
+            pytest.skip(reason)
 
 
 def jid(number: str) -> str:

@@ -21,6 +21,7 @@ from wagate.bootstrap.files import CannotStart, make_private
 from wagate.clock import SystemClock
 from wagate.config import Settings
 from wagate.engines.sandbox.engine import SandboxEngine
+from wagate.engines.whatsapp.engine import WhatsAppEngine
 from wagate.gateway import EngineFacts, Gateway, Rules
 
 
@@ -93,6 +94,15 @@ def rules(settings: Settings) -> Rules:
             actions=frozenset(action.__name__ for action in SandboxEngine.actions),
             chooses_wire_id=SandboxEngine.promises.chooses_wire_id,
             hosts_networks=True,
+        )
+    if settings.whatsapp:
+        facts["whatsapp"] = EngineFacts(
+            name="whatsapp",
+            contents=WhatsAppEngine.contents,
+            actions=frozenset(action.__name__ for action in WhatsAppEngine.actions),
+            chooses_wire_id=WhatsAppEngine.promises.chooses_wire_id,
+            hosts_networks=False,
+            takes_proxy=True,
         )
     return Rules(
         node=settings.node_id,

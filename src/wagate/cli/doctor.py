@@ -6,7 +6,6 @@ Each check is a function that looks and changes nothing; together they are `CHEC
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import shutil
 import socket
@@ -236,13 +235,28 @@ def modes(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="sandbox", state="warning", found="off, and new sessions would be on it", mend=mend)
     else:
         yield Finding(check="sandbox", state="ok", found="off")
-    if importlib.util.find_spec("neonize") is not None:
-        yield Finding(check="WhatsApp", state="ok", found="the library is installed")
-    elif chosen.engine == "whatsapp":
-        mend = "Install the extra wagate[whatsapp], or set WAGATE_ENGINE=sandbox."
-        yield Finding(check="WhatsApp", state="missing", found="the library is not installed", mend=mend)
+
+
+def whatsapp(chosen: Settings) -> Iterator[Finding]:
+    """Whether the library of the real network can be used. Hosts load its native part alone: libmagic is not needed."""
+    from wagate.bootstrap.whatsapp import library
+
+    usable, sentence = library()
+    if usable:
+        yield Finding(check="WhatsApp", state="ok", found=sentence if chosen.whatsapp else f"off; {sentence}")
+    elif chosen.whatsapp:
+        yield Finding(check="WhatsApp", state="missing", found="WAGATE_WHATSAPP is on", mend=sentence)
     else:
-        yield Finding(check="WhatsApp", state="note", found="the library is not installed; it is optional")
+        yield Finding(check="WhatsApp", state="note", found="off; the library is optional and not usable")
+    if chosen.engine == "whatsapp" and not chosen.whatsapp:
+        mend = "Set WAGATE_WHATSAPP=on, or WAGATE_ENGINE=sandbox."
+        yield Finding(check="engine", state="warning", found="whatsapp, which is off", mend=mend)
+    if not chosen.whatsapp:
+        return
+    mend = "`wagate db backup` does not hold them: copy the folder beside it, while the gateway is stopped."
+    if not chosen.database_url.startswith("sqlite:"):
+        mend = "Only one of the processes that share the database may have WAGATE_WHATSAPP=on: they are not in it."
+    yield Finding(check="WhatsApp keys", state="note", found=f"kept in {chosen.whatsapp_folder}", mend=mend)
 
 
 def tracing(chosen: Settings) -> Iterator[Finding]:
@@ -276,6 +290,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     logins,
     listening,
     modes,
+    whatsapp,
     tracing,
 )
 

@@ -13,6 +13,7 @@ Called by api/changes (what is asked, made into contents), dispatch (own changes
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -251,12 +252,25 @@ async def _reacted(tx: Tx, held: Held, made: Made, found: Found | None) -> Fact 
 async def _voted(tx: Tx, held: Held, made: Made, found: Found | None) -> Fact | None:
     assert isinstance(made.content, VoteContent)
     options = made.content.options
-    if found is not None and found.type == "poll":
+    if found is not None and isinstance(found.content, PollContent):
+        options = _labels(found.content, options)
         who = {"person": contacts.canonical(made.sender), "timestamp": made.timestamp}
         name, chosen = made.sender.push_name or None, msgspec.json.encode(options).decode()
         if not await tx.run(_VOTE, **_key(held, made, found), **who, name=name, options=chosen):
             return None
     return "poll.vote", PollVote(**_fields(made, "poll_vote"), selected_options=options)
+
+
+def _labels(poll: PollContent, chosen: list[str]) -> list[str]:
+    """What somebody chose, by the poll's own labels and in its order.
+
+    Networks that encrypt votes tell an option by its hash: the SHA-256 of the label, in hex. What is neither a label of
+    this poll nor the hash of one stays as it is, behind the others.
+    """
+    by_hash = {sha256(option.encode()).hexdigest(): option for option in poll.options}
+    named = [option if option in poll.options else by_hash.get(option, option) for option in chosen]
+    known = [option for option in poll.options if option in named]
+    return known + [option for option in dict.fromkeys(named) if option not in known]
 
 
 def _key(held: Held, made: Made, found: Found) -> dict[str, Any]:

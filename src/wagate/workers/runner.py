@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from wagate.backends.sealing import CannotOpen
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes
+from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes, proxies
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
@@ -27,12 +28,14 @@ from wagate.telemetry import traces
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
+from wagate.workers.newcomers import Newcomers
 from wagate.workers.typist import type_first
 
 log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
+_SEALED_SECONDS = 30.0
 _LOGOUT_TRIES_SECONDS = 8.0
 
 
@@ -49,6 +52,7 @@ class Runner:
         "_fetcher",
         "_gw",
         "_lost",
+        "_newcomers",
         "_online",
         "_sends",
         "_stops",
@@ -64,6 +68,7 @@ class Runner:
         self._connection: base.Connection | None = None
         self._backfiller = Backfiller(gw)
         self._fetcher = Fetcher(gw, held)
+        self._newcomers = Newcomers(gw)
         self._lost = False
         self._ended: base.Ended | None = None
         self._online = False
@@ -128,11 +133,19 @@ class Runner:
             self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
 
     async def _open(self) -> None:
+        try:
+            proxy_url = await self._lasting(proxies.of, self._gw, self.held.organization_id, self.held.id)
+        except CannotOpen as sealed:
+            # Never without it: the customer does not want to be seen from here.
+            log.error("a session's proxy cannot be read", session=self.held.id, error=str(sealed))
+            await self._gw.clock.sleep(_SEALED_SECONDS)
+            raise LeaseLost from None
         account = base.Account(
             session_id=self.held.id,
             organization_id=self.held.organization_id,
             jid=self.held.wa_jid,
             lid=self.held.wa_lid,
+            proxy_url=proxy_url,
         )
         self._connection = await self._engine.open(account, self._sink)
         subject = f"runner.{self.held.id}"
@@ -155,12 +168,29 @@ class Runner:
 
     async def _link(self) -> None:
         """Wait for a phone; returns when linked, raises LeaseLost when that is over."""
-        await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
-        await self._line.link()
-        while self.held.wa_jid is None:
-            await self.wake_up.wait()
-            self.wake_up.clear()
+        tries = 0
+        while True:
+            await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
+            self._lost = False
+            try:
+                await self._line.link()
+                while not self._lost:
+                    await self.wake_up.wait()
+                    self.wake_up.clear()
+                    self._stop_if_ended()
+            except base.ConnectionLost:
+                pass
+            except base.LinkEnded as end:
+                await self._end(base.Ended(status=end.status, reason=end.reason))
             self._stop_if_ended()
+            if self.held.wa_jid is not None:
+                return
+            await self._rest(tries)
+            tries += 1
+
+    async def _rest(self, tries: int) -> None:
+        # Full jitter: sessions that were cut off together do not come back together.
+        await self._gw.clock.sleep(random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST)))
 
     async def _stay_online(self) -> None:
         tries = 0
@@ -175,10 +205,8 @@ class Runner:
                 await self._end(base.Ended(status=end.status, reason=end.reason))
             self._stop_if_ended()
             await self._offline()
-            # Full jitter: sessions that were cut off together do not come back together.
-            delay = random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST))
+            await self._rest(tries)
             tries += 1
-            await self._gw.clock.sleep(delay)
 
     async def _connect(self) -> None:
         self._lost = False
@@ -226,7 +254,7 @@ class Runner:
         if room <= 0:
             return
         try:
-            claimed = await dispatch.claim(self._gw, self.held, limit=room)
+            claimed = await dispatch.claim(self._gw, self.held, limit=room, strangers=self._newcomers.welcome)
         except StorageUnavailable:
             self._again = self._gw.clock.now() + 500
             return
@@ -239,8 +267,9 @@ class Runner:
         traces.current.set(entry.traceparent)
         more = False
         try:
-            outcome = await self._lasting(self._answer, entry)
-            if outcome is not None:
+            outcome = await self._lasting(self._newcomers.turned_away, self.held, entry)
+            outcome = outcome or await self._lasting(self._answer, entry)
+            if outcome is not None and not await self._lasting(self._newcomers.waits, self.held, entry, outcome):
                 more = await self._lasting(dispatch.settle, self._gw, self.held, entry, outcome)
         except LeaseLost:
             self._lose()

@@ -1,0 +1,208 @@
+"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp.host --socket FD`.
+
+The only process that loads the WhatsApp library. It speaks frames (`wire.py`) with the gateway over a socket that it
+inherits; its standard output and errors are a log, for the library writes there as it likes. When the gateway's end is
+gone it stops its sessions and ends; what was not taken stays in the spools for the next host.
+Started by process.py; nobody else runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import structlog
+
+from wagate import telemetry
+from wagate.engines import base
+from wagate.engines.whatsapp import inbound, performing, refusals, sending, wire
+from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad
+from wagate.engines.whatsapp.library import Library
+from wagate.engines.whatsapp.line import Around, Busy, Line, Stuck
+from wagate.errors import Internal, WagateError, to_wire
+
+log = structlog.get_logger(__name__)
+
+_THREADS = 48
+_LAST_SECONDS = 3.0
+_decode = msgspec.msgpack.Decoder(wire.FromGateway).decode
+
+
+class Host:
+    """The lines of this process, and the socket to the gateway."""
+
+    def __init__(self, library: Library, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._library = library
+        self._around = Around(library=library, tell=self._tell, translate=inbound.reports, stuck=self._stuck)
+        self._reader = reader
+        self._writer = writer
+        self._lines: dict[int, Line] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        """Do what is wanted until the gateway is gone."""
+        self._tell(wire.Hello(library=f"{NAME} {VERSION} sha256:{self._library.digest}"))
+        while (frame := await wire.next_frame(self._reader)) is not None:
+            message = _decode(frame)
+            if isinstance(message, wire.Taken):
+                if line := self._lines.get(message.line):
+                    line.taken(message.number)
+                continue
+            task = asyncio.create_task(self._answer(message))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def close(self) -> None:
+        """Stop every line, as far as the library lets us."""
+        closing = [line.close() for line in self._lines.values()]
+        await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), _LAST_SECONDS)
+
+    async def _answer(self, asked: wire.Asked) -> None:
+        try:
+            answer = await self._do(asked)
+        except base.LinkEnded as ended:
+            self._fail(asked, ended=base.Ended(status=ended.status, reason=ended.reason))
+        except (base.ConnectionLost, Busy, Stuck):
+            self._fail(asked)
+        except WagateError as error:
+            self._fail(asked, error=error)
+        except Exception:
+            log.exception("a want failed", want=type(asked.want).__name__)
+            self._fail(asked, error=Internal())
+        else:
+            self._answered(asked, answer)
+
+    def _answered(self, asked: wire.Asked, answer: Any) -> None:
+        try:
+            self._tell(wire.Answered(id=asked.id, body=wire.body(answer), after=self._told(asked.line)))
+        except ValueError:
+            log.exception("an answer is too large", want=type(asked.want).__name__)
+            self._fail(asked, error=Internal())
+
+    def _fail(
+        self, asked: wire.Asked, *, error: WagateError | None = None, ended: base.Ended | None = None
+    ) -> None:  # fmt: skip
+        wired = None if error is None else to_wire(error)
+        self._tell(wire.Failed(id=asked.id, error=wired, ended=ended, after=self._told(asked.line)))
+
+    async def _do(self, asked: wire.Asked) -> Any:
+        want = asked.want
+        if isinstance(want, wire.Ping):
+            return None
+        if isinstance(want, wire.Open):
+            line = Line(self._around, asked.line, want)
+            await line.open()
+            self._lines[asked.line] = line
+            return None
+        line_or_none = self._lines.get(asked.line)
+        if line_or_none is None:
+            raise base.ConnectionLost
+        line = line_or_none
+        match want:
+            case wire.Close():
+                await line.close()
+                del self._lines[asked.line]
+                return None
+            case wire.Link():
+                return await line.link(want.proxy)
+            case wire.Connect():
+                return await line.connect(want.proxy, seconds=asked.seconds)
+        return await _on_the_wire(line, want, asked.seconds)
+
+    def _stuck(self) -> None:
+        """A session is kept by the library and cannot be ended but with this process: the others come back elsewhere.
+
+        Not at once: what comes over their lines in this moment is on disk a moment later.
+        """
+        log.critical("the host ends, for the library keeps a session")
+        asyncio.get_running_loop().call_later(0.2, os._exit, 4)
+
+    def _told(self, line: int) -> int:
+        return self._lines[line].last if line in self._lines else 0
+
+    def _tell(self, message: wire.FromHost) -> None:
+        self._writer.write(wire.framed(message))
+
+
+async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
+    """What is asked of WhatsApp through a line that is connected."""
+    try:
+        match want:
+            case wire.LinkByCode():
+                return await line.link_by_code(want.phone, want.proxy, seconds=seconds)
+            case wire.Send():
+                return await sending.send(line, want)
+            case wire.Look():
+                return await performing.look(line)
+            case wire.Perform():
+                return await performing.perform(line, want)
+            case wire.Read():
+                return await performing.read(line, want)
+            case wire.Logout():
+                return await line.logout()
+    except refusals.Complaint as complaint:
+        raise refusals.meant(complaint, want) from None
+    raise base.ConnectionLost
+
+
+async def main(descriptor: int) -> None:
+    """Serve the gateway at the other end of the inherited socket."""
+    loop = asyncio.get_running_loop()
+    # The default pool has a handful of threads, and each call into the library holds one for as long as WhatsApp takes.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
+    library = await asyncio.to_thread(Library)
+    connection = socket.socket(fileno=descriptor)
+    connection.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    host = Host(library, reader, writer)
+    try:
+        await host.serve()
+    finally:
+        await host.close()
+
+
+def log_plainly() -> None:
+    """Log lines of JSON on standard error; of an error where it was raised, never the values it was raised among."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def run() -> None:
+    """The program."""
+    log_plainly()
+    parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp.host")
+    parser.add_argument("--socket", type=int, required=True, metavar="FD")
+    descriptor = parser.parse_args().socket
+    os.umask(0o077)
+    # As the gateway logs: no exception shows what is in its variables, which may be what people say.
+    telemetry.setup(level="info", format="json", stream=sys.stderr)
+    status = 0
+    try:
+        asyncio.run(main(descriptor))
+    except CannotLoad as reason:
+        sys.stderr.write(f"{reason}\n")
+        status = 3
+    except (TimeoutError, OSError, ValueError) as error:
+        sys.stderr.write(f"the host ends: {error}\n")
+        status = 1
+    # A session that nobody scanned cannot be stopped in the library: only the end of the process frees its threads.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run()

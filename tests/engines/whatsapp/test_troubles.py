@@ -1,0 +1,305 @@
+"""What the network and the machine do to linked sessions: each is told for what it is, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.emulator.emulator import Emulator
+from tests.support.engines import Recorder, jid, text
+from tests.support.whatsapp import Village, WhatsApp, alive, eventually, why_not
+from wagate.engines.base import Arrived, ConnectionLost, Ended, LineLost, LinkEnded
+from wagate.errors import NoAnswer
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+]
+
+ANN, BEN, CAT = "99900000001", "99900000002", "99900000003"
+PEOPLE = {"s1": ANN, "s2": BEN, "s3": CAT}
+
+
+@pytest.fixture(scope="module")
+async def village() -> AsyncIterator[Village]:
+    async with Emulator() as emulator:
+        made = Village(emulator)
+        yield made
+        made.close()
+
+
+@asynccontextmanager
+async def online(village: Village, *sessions: str, **more: Any) -> AsyncIterator[Any]:
+    """An engine with sessions online, in one shard unless told otherwise; the accounts are given back afterwards."""
+    world = WhatsApp(village.emulator, **more)
+    try:
+        async with village.online(world, {id: PEOPLE[id] for id in sessions}) as lines:
+            yield world, *lines
+    finally:
+        await world.close()
+
+
+async def texts(sink: Recorder, *expected: str) -> None:
+    """Wait for these texts, and see that each came once and in this order."""
+    await eventually(lambda: len(said(sink)) >= len(expected))
+    assert said(sink) == list(expected)
+
+
+def said(sink: Recorder) -> list[str]:
+    return [arrived.content.text for arrived in sink.of(Arrived)]  # type: ignore[union-attr]
+
+
+# Refused.
+
+
+async def test_two_engines_on_one_folder_never_hold_the_keys_together(village: Village) -> None:
+    async with online(village, "s1") as (world, (ann, _)):
+        other = world.another()
+        second = await other.open(world.account("s1", jid=jid(ANN)), Recorder())
+        logins = world.device(ANN).logins
+        with pytest.raises(ConnectionLost):
+            await second.connect()
+        assert world.device(ANN).logins == logins
+        await ann.close()
+        await second.connect()
+        assert world.device(ANN).logins == logins + 1
+        await other.close()
+
+
+async def test_a_proxy_that_is_gone_is_a_line_to_try_again(village: Village) -> None:
+    async with online(village, "s1") as (world, (ann, _)):
+        await ann.close()
+        again, _ = await world.open("s1", jid=jid(ANN), proxy="http://127.0.0.1:1")
+        with pytest.raises(ConnectionLost):
+            await again.connect()
+        await again.close()
+        third, _ = await world.open("s1", jid=jid(ANN))
+        await third.connect()
+
+
+@pytest.mark.parametrize(
+    ("what", "end"),
+    [
+        ("replace", Ended(status="failed", reason="replaced")),
+        ("outdate", Ended(status="failed", reason="client_outdated")),
+        ("ban", Ended(status="failed", reason="temp_banned")),
+        ("ban_for_ever", Ended(status="logged_out", reason="banned")),
+    ],
+)
+async def test_an_end_is_told_for_what_it_is(village: Village, what: str, end: Ended) -> None:
+    person = village.emulator.person(ANN)
+    async with online(village, "s1") as (_, (ann, sink)):
+        try:
+            await getattr(person, what)(*([3600] if what == "ban" else []))
+            await eventually(lambda: sink.reports)
+            if sink.reports == [LineLost()]:
+                # The refusal is what the next login hears.
+                with pytest.raises(LinkEnded) as caught:
+                    await ann.connect()
+                assert (caught.value.status, caught.value.reason) == (end.status, end.reason)
+            else:
+                assert sink.reports == [end]
+            with pytest.raises(ConnectionLost):
+                await ann.send(text(None, BEN))
+        finally:
+            person.pardon()
+
+
+async def test_unlinked_on_the_phone_ends_the_link_now_or_at_the_next_login() -> None:
+    async with Emulator() as emulator:
+        world = WhatsApp(emulator)
+        ann, sink = await world.linked("s1", ANN)
+        await emulator.person(ANN).unlink()
+        await eventually(lambda: sink.of(Ended))
+        assert sink.of(Ended) == [Ended(status="logged_out", reason="unlinked")]
+        with pytest.raises(LinkEnded):
+            await ann.connect()
+        await ann.close()
+        await world.close()
+
+
+# What breaks.
+
+
+async def test_a_dropped_line_is_told_once_and_comes_back(village: Village) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, sink), (ben, _)):
+        world.emulator.person(ANN).drop()
+        await eventually(lambda: sink.reports)
+        assert sink.reports == [LineLost()]
+        with pytest.raises(ConnectionLost):
+            await ann.send(text(None, BEN))
+        await ben.send(text(None, ANN, "while away"))
+        await ann.connect()
+        await texts(sink, "while away")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT])
+async def test_a_host_that_dies_takes_its_sessions_offline_and_nothing_else(village: Village, how: int) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, ann_sink), (ben, ben_sink)):
+        (pid,) = world.engine.hosts
+        ben_sink.gate.clear()
+        await ann.send(text(None, BEN, "before"))
+        await eventually(lambda: ben_sink.started)
+        os.kill(pid, how)
+        await eventually(lambda: not world.engine.hosts)
+        await eventually(lambda: ann_sink.of(LineLost))
+        ben_sink.gate.set()
+        await eventually(lambda: ben_sink.of(LineLost))
+        for line in (ann, ben):
+            await line.connect()
+        await ann.send(text(None, BEN, "after"))
+        await eventually(lambda: "after" in said(ben_sink))
+        # The first was with the sink when the host died: it may come again, and is known by its id then.
+        assert list(dict.fromkeys(said(ben_sink))) == ["before", "after"]
+
+
+async def test_a_host_that_hangs_is_found_and_killed_and_the_others_resume(village: Village) -> None:
+    async with online(village, "s1", "s2", pulse=0.5) as (world, (ann, ann_sink), (ben, ben_sink)):
+        (pid,) = world.engine.hosts
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises((NoAnswer, ConnectionLost)):
+            await ann.send(text(None, BEN))
+        await eventually(lambda: ann_sink.of(LineLost) and ben_sink.of(LineLost), seconds=20)
+        assert not alive(pid)
+        await ann.connect()
+        await ben.connect()
+        await ann.send(text(None, BEN, "again"))
+        await eventually(lambda: "again" in said(ben_sink))
+
+
+async def test_closing_a_session_in_a_host_that_hangs_ends_the_host(village: Village) -> None:
+    async with online(village, "s1", "s2", pulse=60.0) as (world, (ann, _), (_, ben_sink)):
+        (pid,) = world.engine.hosts
+        os.kill(pid, signal.SIGSTOP)
+        await ann.close()
+        assert not alive(pid)
+        await eventually(lambda: ben_sink.of(LineLost))
+
+
+async def test_who_kills_its_host_three_times_is_given_up_and_the_others_go_on(village: Village) -> None:
+    async with online(village, "s1", "s2", per_host=1) as (world, (ann, sink), (_, other)):
+        for _ in range(3):
+            (theirs,) = set(world.engine.hosts) - {world.engine.host_of("s2")}
+            sink.calls.clear()
+            os.kill(theirs, signal.SIGKILL)
+            await eventually(lambda: sink.reports)
+            if sink.of(LineLost):
+                await ann.connect()
+        assert sink.reports == [Ended(status="failed", reason="engine_crashed")]
+        assert not other.reports
+
+
+async def test_a_deaf_line_is_replaced_within_ninety_seconds(village: Village) -> None:
+    async with online(village, "s1") as (world, (ann, sink)):
+        world.emulator.person(ANN).deafen()
+        await eventually(lambda: sink.of(LineLost), seconds=95)
+        await ann.connect()
+
+
+# What waits.
+
+
+async def test_a_sink_that_waits_is_told_a_window_and_the_rest_stays_on_disk(village: Village) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, _), (ben, sink)):
+        sink.gate.clear()
+        expected = [f"{number}" for number in range(80)]
+        for words in expected:
+            await ann.send(text(None, BEN, words))
+        await eventually(lambda: not world.device(BEN).waiting)
+        assert (world.keys("s2") / "spool").stat().st_size > 80 * 50
+        assert sink.started == 1
+        sink.gate.set()
+        await texts(sink, *expected)
+        await eventually(lambda: (world.keys("s2") / "spool").stat().st_size == 0)
+        assert ben.account.jid == jid(BEN)
+
+
+async def test_a_sink_that_fails_is_asked_again_in_order(village: Village) -> None:
+    async with online(village, "s1", "s2") as (_, (ann, _), (_, sink)):
+        sink.failures = 2
+        for words in ("one", "two", "three"):
+            await ann.send(text(None, BEN, words))
+        await texts(sink, "one", "two", "three")
+
+
+async def test_what_was_spooled_and_not_committed_comes_in_the_next_engine(village: Village) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, _), (_, sink)):
+        sink.gate.clear()
+        for words in ("one", "two"):
+            await ann.send(text(None, BEN, words))
+        await eventually(lambda: not world.device(BEN).waiting)
+        await world.engine.close()
+        world.engine = world.another()
+        again, later = await world.open("s2", jid=jid(BEN))
+        await again.connect()
+        await texts(later, "one", "two")
+        assert not sink.calls
+
+
+async def test_a_dead_connections_events_never_reach_a_later_one(village: Village) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, _), (ben, sink)):
+        sink.gate.clear()
+        await ann.send(text(None, BEN, "one"))
+        await eventually(lambda: sink.started)
+        await ben.close()
+        again, later = await world.open("s2", jid=jid(BEN))
+        await again.connect()
+        await texts(later, "one")
+        await ann.send(text(None, BEN, "two"))
+        await texts(later, "one", "two")
+        assert not sink.calls
+
+
+async def test_close_during_connect_leaves_nothing_behind(village: Village) -> None:
+    async with online(village, "s1") as (world, (ann, _)):
+        await ann.close()
+        for moment in (0.0, 0.2, 0.8):
+            connection, sink = await world.open("s1", jid=jid(ANN))
+            connecting = asyncio.ensure_future(connection.connect())
+            await asyncio.sleep(moment)
+            async with asyncio.timeout(10):
+                await connection.close()
+                (outcome,) = await asyncio.gather(connecting, return_exceptions=True)
+            assert outcome is None or isinstance(outcome, ConnectionLost)
+            assert not sink.reports
+            await eventually(lambda: not world.engine.hosts)
+        third, _ = await world.open("s1", jid=jid(ANN))
+        await third.connect()
+
+
+async def test_a_host_ends_by_itself_when_the_gateway_is_killed(world: WhatsApp) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from wagate.engines.whatsapp.process import HostProcess\n"
+        "async def main():\n"
+        "    host = HostProcess()\n"
+        "    await host.start(sys.argv[1:])\n"
+        "    print(host.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    gateway = await asyncio.to_thread(
+        subprocess.Popen, [sys.executable, "-c", program, *world.command()], stdout=subprocess.PIPE, text=True
+    )
+    assert gateway.stdout is not None
+    try:
+        said = ""
+        while not said.strip().isdigit():
+            said = await asyncio.to_thread(gateway.stdout.readline)
+        pid = int(said)
+        assert alive(pid)
+    finally:
+        gateway.kill()
+        await asyncio.to_thread(gateway.wait)
+        gateway.stdout.close()
+    await eventually(lambda: not alive(pid))

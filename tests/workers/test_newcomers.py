@@ -1,0 +1,112 @@
+"""While WhatsApp lets a session write to nobody new: first contacts wait, known chats go on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from tests.support.parts import within, words
+from tests.support.traffic import ANN, GROUP, said, take
+from wagate.errors import NoAnswer, Refused
+from wagate.gateway import Gateway, dispatch, outbox
+from wagate.gateway.leases import Held, LeaseLost
+from wagate.gateway.outbox import Entry, Offer
+from wagate.model.messages import Ack
+from wagate.model.organizations import Caller
+from wagate.workers.newcomers import HOLD_MS, LOCKED, Newcomers
+
+pytestmark = pytest.mark.anyio
+
+STRANGER, OTHER = "9990000077@s.whatsapp.net", "9990000078@s.whatsapp.net"
+
+
+async def accepted(
+    gw: Gateway, who: Caller, mine: Held, chat: str, mode: Literal["sync", "async"] = "async"
+) -> Entry:  # fmt: skip
+    """A send that was asked for."""
+    return await outbox.accept(gw, who, mine.id, Offer(chat=chat, content=words(), mode=mode, digest=chat))
+
+
+async def test_without_a_refusal_everybody_may_be_written_to(gw: Gateway, who: Caller, mine: Held) -> None:
+    newcomers = Newcomers(gw)
+    entry = await accepted(gw, who, mine, STRANGER)
+    assert newcomers.welcome
+    assert await newcomers.turned_away(mine, entry) is None
+    for outcome in (Ack(wire_id="W", timestamp=1), NoAnswer(), Refused(waCode=463), None):
+        assert not await newcomers.waits(mine, entry, outcome)
+    assert newcomers.welcome
+
+
+async def went(gw: Gateway, mine: Held, newcomers: Newcomers, *, locked: bool) -> list[str]:
+    """Do as a runner does, before a network that is locked or not: the chats that a message went to."""
+    claimed = await dispatch.claimed_before(gw, mine)
+    claimed += (await dispatch.claim(gw, mine, limit=16, strangers=newcomers.welcome)).entries
+    chats = []
+    for entry in claimed:
+        outcome: Ack | Refused | None = await newcomers.turned_away(mine, entry)
+        if outcome is None:
+            refused = locked and entry.chat in (STRANGER, OTHER)
+            outcome = Refused(reason=LOCKED, waCode=463) if refused else Ack(wire_id=entry.id, timestamp=1)
+        if not await newcomers.waits(mine, entry, outcome):
+            await dispatch.settle(gw, mine, entry, outcome)
+            chats.append(entry.chat)
+    return chats
+
+
+async def test_first_contacts_wait_and_known_chats_go_on_until_the_hour_is_over(
+    gw: Gateway, who: Caller, mine: Held
+) -> None:
+    await take(gw, mine, said(words()))
+    newcomers = Newcomers(gw)
+    first = await accepted(gw, who, mine, STRANGER)
+    assert await went(gw, mine, newcomers, locked=True) == []
+    assert not newcomers.welcome
+    second = await accepted(gw, who, mine, OTHER)
+    for chat in (ANN, GROUP, "status@broadcast"):
+        await accepted(gw, who, mine, chat)
+    assert await went(gw, mine, newcomers, locked=True) == [ANN, GROUP, "status@broadcast"]
+    await accepted(gw, who, mine, ANN)
+    assert await went(gw, mine, newcomers, locked=True) == [ANN]
+    for entry in (first, second):
+        assert (await outbox.get(gw, who, mine.id, entry.id)).status == "queued"
+    await gw.clock.advance(HOLD_MS / 1000 - 1)  # type: ignore[attr-defined]
+    assert await went(gw, mine, newcomers, locked=True) == []
+    await gw.clock.advance(1)  # type: ignore[attr-defined]
+    assert await went(gw, mine, newcomers, locked=False) == [STRANGER, OTHER]
+    for entry in (first, second):
+        assert (await outbox.get(gw, who, mine.id, entry.id)).status == "sent"
+
+
+async def test_the_budget_is_kept_while_first_contacts_wait(gw: Gateway, who: Caller, mine: Held) -> None:
+    await within(gw, lambda tx: tx.run("UPDATE sessions SET rate_per_min = 2"))
+    await take(gw, mine, said(words()))
+    newcomers = Newcomers(gw)
+    await accepted(gw, who, mine, STRANGER)
+    assert await went(gw, mine, newcomers, locked=True) == []
+    for _ in range(3):
+        await accepted(gw, who, mine, ANN)
+    assert await went(gw, mine, newcomers, locked=True) == [ANN]
+
+
+async def test_who_waits_for_an_answer_gets_the_refusal_without_the_network(
+    gw: Gateway, who: Caller, mine: Held
+) -> None:
+    await take(gw, mine, said(words()))
+    newcomers = Newcomers(gw)
+    entry = await accepted(gw, who, mine, STRANGER, "sync")
+    assert not await newcomers.waits(mine, entry, Refused(reason=LOCKED, waCode=463))
+    refused = await newcomers.turned_away(mine, await accepted(gw, who, mine, OTHER, "sync"))
+    assert isinstance(refused, Refused)
+    assert (refused.details["reason"], refused.details["certain"]) == (LOCKED, True)
+    for chat in (ANN, GROUP):
+        assert await newcomers.turned_away(mine, await accepted(gw, who, mine, chat, "sync")) is None
+
+
+async def test_who_lost_the_lease_puts_nothing_back(gw: Gateway, who: Caller, mine: Held) -> None:
+    entry = await accepted(gw, who, mine, STRANGER)
+    await dispatch.claim(gw, mine, limit=16)
+    await within(gw, lambda tx: tx.run("UPDATE sessions SET epoch = epoch + 1"))
+    with pytest.raises(LeaseLost):
+        await Newcomers(gw).waits(mine, entry, Refused(reason=LOCKED))
+    assert (await outbox.get(gw, who, mine.id, entry.id)).status == "pending"
