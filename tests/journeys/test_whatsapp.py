@@ -156,6 +156,28 @@ def settled(town: Town, session: str, ids: list[str]) -> list[str] | None:
     return ends if set(ends) <= {"sent", "failed", "uncertain"} else None
 
 
+def test_keys_go_with_their_session_also_where_the_network_is_off(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "whatsapp"
+    program = """
+import asyncio, sys
+from pathlib import Path
+from wagate import bootstrap
+from wagate.config import Settings
+from wagate.engines.base import Account
+
+async def main():
+    settings = Settings(data_dir=Path(sys.argv[1]), port=0)
+    async with bootstrap.running(settings) as gateway:
+        await gateway.engines["whatsapp"].forget(Account(session_id="ses_1", organization_id="org_1"))
+
+asyncio.run(main())
+"""
+    (folder / "ses_1").mkdir(parents=True)
+    (folder / "ses_1" / "keys.db").write_text("keys")
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "data")], timeout=60, check=True)
+    assert list(folder.iterdir()) == []
+
+
 def test_a_gateway_that_serves_has_none_of_the_library_in_it(tmp_path: Path) -> None:
     program = """
 import asyncio, sys

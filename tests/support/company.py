@@ -1,4 +1,4 @@
-"""People with a session each, linked once and online for many stories: the real library, and what each hears."""
+"""People with a session each, linked once and online for many stories, and what each of them hears."""
 
 from __future__ import annotations
 

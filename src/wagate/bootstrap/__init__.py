@@ -56,7 +56,7 @@ from wagate.bootstrap.storage import (
     open_gateway,
     rules,
 )
-from wagate.bootstrap.whatsapp import whatsapp_engine
+from wagate.bootstrap.whatsapp import keeper, whatsapp_engine
 from wagate.clock import Clock, ManualClock, SystemClock
 from wagate.config import Settings
 from wagate.engines import base
@@ -240,8 +240,8 @@ def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
 
         seed = str(settings.sandbox_seed)
         engines["sandbox"] = SandboxEngine(store_for, gw.clock, seed=seed, files=gw.blobs)
-    if settings.whatsapp:
-        engines["whatsapp"] = whatsapp_engine(settings, gw.blobs)
+    # Also where it is off: sessions can be deleted then, and their keys must go with them.
+    engines["whatsapp"] = whatsapp_engine(settings, gw.blobs) if settings.whatsapp else keeper(settings, gw.blobs)
     return engines
 
 

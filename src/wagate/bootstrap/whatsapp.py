@@ -34,6 +34,11 @@ def whatsapp_engine(settings: Settings, files: base.Files) -> WhatsAppEngine:
     )
 
 
+def keeper(settings: Settings, files: base.Files) -> WhatsAppEngine:
+    """The engine where it is off: it connects nobody, and forgets whom it is told to forget."""
+    return WhatsAppEngine(settings.whatsapp_folder, files)
+
+
 def library() -> tuple[bool, str]:
     """Whether the library can be used here, and a sentence: which it is, or what to do. Loads nothing."""
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 from collections import deque
@@ -92,6 +93,7 @@ class HostProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
+                env=_environment(),
             )
         except BaseException:
             ours.close()
@@ -256,6 +258,11 @@ class HostProcess:
             if not asked.done():
                 asked.set_exception(Lost(sent=True))
                 asked.exception()  # whoever asked may be gone: nobody else needs to hear of it
+
+
+def _environment() -> dict[str, str]:
+    """The process's own without what is no business of the library's: our settings, and its own switches."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("WAGATE_", "NEONIZE_"))}
 
 
 def _failure(message: wire.Failed) -> Exception:
