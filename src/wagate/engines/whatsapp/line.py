@@ -186,9 +186,12 @@ class Line:
         """Call the library from a thread that may wait, as translating does.
 
         Raises:
-            KeyError: the session is not in the library.
+            ConnectionLost: the session is not in the library (any more).
         """
-        found: bytes = self.library.call(name, self._name, *arguments)
+        try:
+            found: bytes = self.library.call(name, self._name, *arguments)
+        except KeyError:
+            raise base.ConnectionLost from None
         return found
 
     def is_own(self, address: str) -> bool:

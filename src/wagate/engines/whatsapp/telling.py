@@ -34,7 +34,7 @@ Tell = Callable[[wire.FromHost], None]
 """Sends a frame to the gateway."""
 
 Read = Callable[[int, bytes], list[base.Report]]
-"""From an event of the library's to reports; called on a thread."""
+"""From an event of the library's to reports; called on a thread. `ConnectionLost`: the library cannot be asked now."""
 
 
 class Telling:
@@ -127,7 +127,11 @@ class Telling:
             for number, record in records:
                 if not self._open:
                     return
-                reports = await asyncio.to_thread(self._read, record)
+                try:
+                    reports = await asyncio.to_thread(self._read, record)
+                except base.ConnectionLost:
+                    # The session went away meanwhile: what this says is found out when it is back.
+                    return self.pause()
                 self._tell_all(number, reports)
                 self._told = number
 
@@ -149,6 +153,8 @@ class Telling:
             return _decode(body)
         try:
             return [wire.report(each) for each in self._read_event(code, body) if self._once(each, ours=False)]
+        except base.ConnectionLost:
+            raise
         except Exception:
             # It would fail again for ever, and hold up everything behind it.
             log.exception("an event could not be read", event_code=code)
