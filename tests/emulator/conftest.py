@@ -1,4 +1,4 @@
-"""What the emulator's own tests share. By itself it imports nothing of the emulator, which needs neonize to be there."""
+"""What the emulator's own tests share. By itself it imports nothing of the emulator, which needs neonize."""
 
 from __future__ import annotations
 
