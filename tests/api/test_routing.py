@@ -110,3 +110,21 @@ def test_no_bytes_break_the_table(path: bytes) -> None:
     made.add("GET", "/a/{b}", 2)
     made.find(b"/a/" + path)
     made.find(path)
+
+
+def test_where_colons_are_allowed_they_are_part_of_the_id() -> None:
+    table: Table[str] = Table()
+    table.add("GET", "/a/{id}/b", "plain")
+    table.add("GET", "/c/{id}/b", "colons", colons=True)
+    assert table.find(b"/a/x:y/b") is None
+    found = table.find(b"/c/x:y/b")
+    assert found is not None
+    assert found[1] == ["x:y"]
+
+
+def test_a_reserved_segment_is_no_parameter() -> None:
+    table: Table[str] = Table()
+    table.reserve("app")
+    table.add("GET", "/{id}/b", "parameter")
+    assert table.find(b"/app/b") is None
+    assert table.find(b"/other/b") is not None

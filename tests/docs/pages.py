@@ -16,6 +16,7 @@ import msgspec
 
 import wagate.cli
 from tests.docs.capabilities import capabilities_page
+from tests.docs.dialects import wasend_guide
 from tests.docs.story import EXAMPLES
 from tests.support.source import PACKAGE, ROOT, files
 from wagate.api.openapi import document, errors_of
@@ -156,6 +157,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/events.md": events_page,
     "docs/reference/settings.md": settings_table,
+    "docs/guides/wasend.md": wasend_guide,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/commands.md": lambda: commands_page(wagate.cli.app),
 }

@@ -54,7 +54,11 @@ def test_links_and_named_files_are_there(page: Path) -> None:
 def test_targets_settings_and_commands_are_there(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"`make ([a-z-]+)[^`]*`", text)) <= TARGETS
-    known = {each.variable for each in settings()} | {"WAGATE_URL", "WAGATE_API_KEY", "WAGATE_REQUIRE_POSTGRES"}
+    known = (
+        {each.variable for each in settings()}
+        | {"WAGATE_URL", "WAGATE_API_KEY"}
+        | {f"WAGATE_REQUIRE_{program}" for program in ("POSTGRES", "NODE")}
+    )
     assert set(re.findall(r"\bWAGATE_[A-Z_]+\b", text)) <= known
     assert {name for name in re.findall(r"bin/wagate (\w+)|`wagate (\w+)", text) for name in name if name} <= COMMANDS
 

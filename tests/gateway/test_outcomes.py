@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
@@ -72,6 +73,15 @@ async def test_what_never_went_out_is_withdrawn_for_certain(gw: Gateway, who: Ca
     assert error.value.details["certain"] is True
     assert (await outbox.get(gw, who, mine.id, entry.id)).status == "failed"
     assert entry.id not in {e.id for e in (await dispatch.claim(gw, mine, limit=16)).entries}
+
+
+async def test_who_is_less_patient_than_the_gateway_is_told_sooner(gw: Gateway, who: Caller, mine: Held) -> None:
+    patient = dataclasses.replace(gw, rules=dataclasses.replace(gw.rules, send_timeout=1000))
+    await accepted(gw, who, mine)
+    entry = await accepted(gw, who, mine)  # behind another one in its chat
+    with pytest.raises(NoAnswer) as error:
+        await outcomes.wait(patient, who, entry, patience=0.1)
+    assert error.value.details["certain"] is True
 
 
 async def back_in_the_queue(gw: Gateway, who: Caller, mine: Held) -> Entry:

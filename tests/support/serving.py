@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +15,7 @@ import uvicorn
 from tests.support.files import blob_store
 from wagate.api.app import ApiOptions, build
 from wagate.api.cursors import Signer
+from wagate.api.dialects import Dialect
 from wagate.api.operations import Operation
 from wagate.api.wire import Protocol
 from wagate.backends.broker import LocalBroker
@@ -51,10 +52,13 @@ async def key(gw: Gateway, *capabilities: Capability, organization: str | None =
 
 @asynccontextmanager
 async def serving(
-    gw: Gateway, operations: Iterable[Operation], options: ApiOptions | None = None
+    gw: Gateway,
+    operations: Iterable[Operation],
+    options: ApiOptions | None = None,
+    dialects: Sequence[Dialect] = (),
 ) -> AsyncIterator[int]:
     """The port of a running server with these operations."""
-    app = build(gw, operations=operations, signer=SIGNER, options=options or ApiOptions())
+    app = build(gw, operations=operations, signer=SIGNER, options=options or ApiOptions(), dialects=dialects)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=5,

@@ -84,15 +84,20 @@ def error_body(error: WagateError) -> dict[str, Any]:
     return {"error": told}
 
 
-def of_defect(defect: Exception, operation: Operation | None, request_id: str) -> Reply:
-    """The answer to what should never happen; the log gets where it happened, but no value that a client sent."""
+def of_defect(
+    defect: Exception, operation: Operation | None, request_id: str, told: Callable[[WagateError], Reply] = of_error
+) -> Reply:
+    """The answer to what should never happen, as `told` puts it.
+
+    The log gets where it happened, but no value that a client sent.
+    """
     _log.error(
         "an operation failed unexpectedly",
         operation=operation.id if operation else None,
         error=type(defect).__name__,
         trace="".join(traceback.format_tb(defect.__traceback__)),
     )
-    return of_error(Internal("something went wrong inside the gateway", requestId=request_id))
+    return told(Internal("something went wrong inside the gateway", requestId=request_id))
 
 
 def as_bytes(reply: Reply) -> bytes:

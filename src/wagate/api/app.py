@@ -9,7 +9,7 @@ signals nor start and stop.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -18,7 +18,8 @@ import structlog
 
 from wagate.api import answers, auth, bodies, pages, sockets, streams
 from wagate.api.cursors import Signer
-from wagate.api.operations import ANSWER, PREFIX, Call, Headers, Operation, Reply
+from wagate.api.dialects import Dialect
+from wagate.api.operations import ANSWER, PREFIX, RESERVED, Call, Headers, Operation, Reply
 from wagate.api.routing import Table
 from wagate.api.spools import Spools
 from wagate.backends.database import UnstorableValue
@@ -37,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 _ONCE = frozenset({b"x-api-key", b"authorization", b"idempotency-key", b"content-type", b"content-length"})
 _CLOSE = (b"connection", b"close")
+_PAGES = frozenset({b"", *(segment.encode() for segment in RESERVED - {"api", "sandbox", "wasend"})})
+"""The first segments of pages, of which no trace is recorded."""
 _JSON = (b"content-type", b"application/json")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -63,41 +66,58 @@ class ApiOptions:
     log_answers: bool = False
 
 
-def build(gw: Gateway, *, operations: Iterable[Operation], signer: Signer, options: ApiOptions) -> App:
-    """The app over `operations`, the open pages included.
+def build(
+    gw: Gateway,
+    *,
+    operations: Iterable[Operation],
+    signer: Signer,
+    options: ApiOptions,
+    dialects: Sequence[Dialect] = (),
+) -> App:
+    """The app over `operations`, those of `dialects` and the open pages included.
 
     Raises:
         ValueError: two operations claim one method and path, or one id.
     """
     present = [operation for operation in operations if options.sandbox or not operation.sandbox]
-    if len({operation.id for operation in present}) != len(present):
+    everything = [*present, *(operation for dialect in dialects for operation in dialect.operations)]
+    if len({operation.id for operation in everything}) != len(everything):
         raise ValueError("two operations have one id")
-    api = _Api(gw, signer, options)
+    api = _Api(gw, signer, options, dialects)
     for operation in present:
         api.add(PREFIX + operation.path, operation)
     for path, page in pages.pages(present, checks=options.checks, metrics=options.metrics, token=options.metrics_token):
         api.add(path, page)
     api.add(sockets.PATH, sockets.page())
+    for dialect in dialects:
+        for base in dialect.bases:
+            for operation in dialect.operations:
+                api.add(base + operation.path, operation, dialect)
     return api
 
 
 class _Ready:
     """An operation with all that can be made ready beforehand."""
 
-    __slots__ = ("body", "names", "operation", "path", "query")
+    __slots__ = ("body", "dialect", "names", "operation", "path", "query")
 
-    def __init__(self, operation: Operation, path: str) -> None:
+    def __init__(self, operation: Operation, path: str, dialect: Dialect | None) -> None:
         self.operation = operation
         self.path = path
+        self.dialect = dialect
         self.names = operation.names
         self.body = bodies.BodyReader(operation)
         self.query = bodies.QueryReader(operation.query)
 
 
 class _Exchange:
-    """One request on its way to its answer. `unread`: a body was announced and not read to its end."""
+    """One request on its way to its answer. `unread`: a body was announced and not read to its end. `dialect`: the one
+    that the answer is given in, as far as that is known; None: our own.
+    """
 
-    __slots__ = ("headers", "operation", "receive", "repeats", "request_id", "route", "scope", "send", "unread")
+    __slots__ = (
+        "dialect", "headers", "operation", "receive", "repeats", "request_id", "route", "scope", "send", "unread",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         self.scope = scope
@@ -107,9 +127,23 @@ class _Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.repeats = len(self.headers) != len(scope["headers"]) and _repeats(scope["headers"])
         self.operation: Operation | None = None
+        self.dialect: Dialect | None = None
         self.route = ""
         self.unread = b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
         self.request_id = ids.request_id(self.headers.get(b"x-request-id"))
+
+    def refused(self, error: WagateError) -> Reply:
+        """The answer that tells of `error`."""
+        return answers.of_error(error) if self.dialect is None else self.dialect.refuse(error)
+
+    def failed(self, defect: Exception) -> Reply:
+        """The answer to a defect of ours, which is logged."""
+        return answers.of_defect(defect, self.operation, self.request_id, self.refused)
+
+    def keep(self, headers: Headers) -> None:
+        """Say how long the connection stays open, where the dialect does."""
+        if self.dialect is not None and b"close" not in self.headers.get(b"connection", b"").lower():
+            headers += self.dialect.kept
 
     def span(self) -> traces.Span:
         """The trace that the caller goes on with, or a new one; health and metrics are not recorded."""
@@ -117,7 +151,8 @@ class _Exchange:
         if parent is not None and len(self.headers) != len(self.scope["headers"]):
             # One that is given twice is none.
             parent = parent if [name for name, _ in self.scope["headers"]].count(b"traceparent") == 1 else None
-        if not self.scope["raw_path"].startswith(b"/api/"):
+        path = self.scope["raw_path"]
+        if not path.startswith(b"/api/") and path[1:].partition(b"/")[0] in _PAGES:
             return traces.Span(parent or traces.begin(), None)
         return traces.span(self.scope["method"], parent, kind="server")
 
@@ -145,16 +180,20 @@ def _repeats(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 class _Api:
-    def __init__(self, gw: Gateway, signer: Signer, options: ApiOptions) -> None:
+    def __init__(self, gw: Gateway, signer: Signer, options: ApiOptions, dialects: Sequence[Dialect]) -> None:
         self._gw = gw
         self._signer = signer
         self._options = options
+        self._dialects = dialects
         self._table: Table[_Ready] = Table()
+        for segment in RESERVED:
+            self._table.reserve(segment)
         self._origins = frozenset(origin.encode("latin-1") for origin in options.cors_origins)
 
-    def add(self, path: str, operation: Operation) -> None:
+    def add(self, path: str, operation: Operation, dialect: Dialect | None = None) -> None:
         """Mount an operation under its full path."""
-        self._table.add(operation.method, path, _Ready(operation, path))
+        ready = _Ready(operation, path, dialect)
+        self._table.add(operation.method, path, ready, colons=dialect is not None)
 
     async def __call__(self, scope: Scope, receive: bodies.Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -180,13 +219,13 @@ class _Api:
         try:
             reply = await self._answer(exchange)
         except WagateError as error:
-            reply = answers.of_error(error)
+            reply = exchange.refused(error)
         except UnstorableValue:
-            reply = answers.of_error(BadRequest("a text holds characters that cannot be stored"))
+            reply = exchange.refused(BadRequest("a text holds characters that cannot be stored"))
         except bodies.ClientGone:
             return None
         except Exception as defect:
-            reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
+            reply = exchange.failed(defect)
         status = await self._give(exchange, reply)
         name = exchange.operation.id if exchange.operation else ""
         if status >= 400:
@@ -199,13 +238,16 @@ class _Api:
         scope = exchange.scope
         found = self._table.find(scope["raw_path"])
         if found is None:
+            exchange.dialect = next((each for each in self._dialects if each.owns(scope["raw_path"])), None)
             raise NotFound("there is nothing at this path")
         place, values = found
         ready = place.get(scope["method"])
         if ready is None:
+            exchange.dialect = place.any.dialect
             if scope["method"] == "OPTIONS" and self._preflight(exchange):
                 return Reply(status=204, headers=_preflight_headers(place.allow))
             raise MethodNotAllowed(allow=place.allow)
+        exchange.dialect = ready.dialect
         operation = exchange.operation = ready.operation
         exchange.route = ready.path
         call = Call(operation, self._gw, self._signer)
@@ -266,12 +308,14 @@ class _Api:
         try:
             body = answers.as_bytes(reply)
         except Exception as defect:
-            reply = answers.of_defect(defect, exchange.operation, exchange.request_id)
+            reply = exchange.failed(defect)
             body = answers.as_bytes(reply)
         headers = self._headers(exchange, reply, len(body))
         head = exchange.scope["method"] == "HEAD"
         if head:
             body = b""
+        if exchange.dialect is not None and not exchange.unread:
+            exchange.keep(headers)
         # The usual answer goes out in one piece, where the server takes it so.
         at_once = exchange.scope.get("extensions", {}).get(ANSWER)
         usual = reply.body is not None and not (head or reply.headers or exchange.unread)
@@ -280,7 +324,9 @@ class _Api:
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if exchange.unread:
             small = _small(exchange)
-            if not (small and await bodies.drain(exchange.receive)):
+            if small and await bodies.drain(exchange.receive):
+                exchange.keep(headers)
+            else:
                 headers.append(_CLOSE)
                 if not small:
                     # Answer first, so that who is still sending can see why, then read a little of it and close.
@@ -307,9 +353,9 @@ class _Api:
             try:
                 piece = await anext(pieces)
             except WagateError as error:
-                return await self._give(exchange, answers.of_error(error))
+                return await self._give(exchange, exchange.refused(error))
             except Exception as defect:
-                return await self._give(exchange, answers.of_defect(defect, exchange.operation, exchange.request_id))
+                return await self._give(exchange, exchange.failed(defect))
             await exchange.send(start)
             # Who has announced a body that nobody reads is not watched: watching would read it.
             watched = None if exchange.unread else exchange.receive

@@ -56,13 +56,13 @@ class PointAtQuery(Ask, frozen=True, kw_only=True):
 async def edit_message(call: Call) -> Any:
     """Edit an own message: its text, or its caption."""
     pointer = _pointer(call)
-    return await _send(call, pointer, await changes.edit(*_where(call), pointer, call.body.text))
+    return await send(call, pointer, await changes.edit(*_where(call), pointer, call.body.text))
 
 
 async def revoke_message(call: Call) -> Any:
     """Take a message back: an own one, or as an admin of the group another's."""
     pointer = _pointer(call)
-    return await _send(call, pointer, await changes.revoke(*_where(call), pointer))
+    return await send(call, pointer, await changes.revoke(*_where(call), pointer))
 
 
 async def forward_message(call: Call) -> Any:
@@ -74,19 +74,19 @@ async def forward_message(call: Call) -> Any:
 async def add_reaction(call: Call) -> Any:
     """React to a message; a later reaction replaces it."""
     pointer = _pointer(call)
-    return await _send(call, pointer, await changes.react(*_where(call), pointer, call.body.emoji))
+    return await send(call, pointer, await changes.react(*_where(call), pointer, call.body.emoji))
 
 
 async def remove_reaction(call: Call) -> Any:
     """Take the own reaction to a message back."""
     pointer = _pointer(call)
-    return await _send(call, pointer, await changes.react(*_where(call), pointer, ""))
+    return await send(call, pointer, await changes.react(*_where(call), pointer, ""))
 
 
 async def vote_message(call: Call) -> Any:
     """Vote in a poll: the full set of options to choose; none takes the vote back."""
     pointer = _pointer(call)
-    return await _send(call, pointer, await changes.vote(*_where(call), pointer, call.body.options))
+    return await send(call, pointer, await changes.vote(*_where(call), pointer, call.body.options))
 
 
 async def mark_read(call: Call) -> None:
@@ -137,7 +137,8 @@ def _sender(given: str | None) -> str | None:
     return jid.person(given, "sender") if given else None
 
 
-async def _send(call: Call, pointer: Pointer, content: Content) -> SendResult:
+async def send(call: Call, pointer: Pointer, content: Content) -> SendResult:
+    """Send a change of a message from the path's session, and wait for what becomes of it."""
     offer = Offer(chat=pointer.chat, content=content, mode="sync", digest="")
     return await _answered(call, await outbox.accept(*_where(call), offer))
 

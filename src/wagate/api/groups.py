@@ -54,8 +54,7 @@ async def list_groups(call: Call) -> Any:
 
 async def create_group(call: Call) -> Any:
     """Create a group; those who cannot be added are skipped."""
-    people = _people(call.body.participants)
-    action = live.CreateGroup(subject=call.body.name, people=people)
+    action = live.CreateGroup(subject=call.body.name, people=people(call.body.participants))
     return await actions.ask(call.gw, call.caller, call.path["session"], action)
 
 
@@ -96,7 +95,7 @@ async def add_group_members(call: Call) -> Any:
 
     Those who decline do not fail the call. With `Prefer: return=representation` the answer says what became of each.
     """
-    results = await _ask(call, live.AddMembers(group=call.path["gid"], people=_people(call.body.participants)))
+    results = await _ask(call, live.AddMembers(group=call.path["gid"], people=people(call.body.participants)))
     if "return=representation" in (call.header("prefer") or "").replace(" ", "").lower():
         return Reply(status=200, body=results, headers={"preference-applied": "return=representation"})
     return None
@@ -119,12 +118,12 @@ async def demote_group_member(call: Call) -> None:
 
 async def approve_group_members(call: Call) -> None:
     """Let people in who asked to join."""
-    await _ask(call, live.ApproveMembers(group=call.path["gid"], people=_people(call.body.participants)))
+    await _ask(call, live.ApproveMembers(group=call.path["gid"], people=people(call.body.participants)))
 
 
 async def reject_group_members(call: Call) -> None:
     """Turn people away who asked to join."""
-    await _ask(call, live.RejectMembers(group=call.path["gid"], people=_people(call.body.participants)))
+    await _ask(call, live.RejectMembers(group=call.path["gid"], people=people(call.body.participants)))
 
 
 async def list_pending_members(call: Call) -> Any:
@@ -172,8 +171,8 @@ def _person(call: Call) -> str:
     return jid.person(call.path["jid"], "jid")
 
 
-def _people(asked: list[str]) -> list[str]:
-    """Canonical and without repeats, in the order given."""
+def people(asked: list[str]) -> list[str]:
+    """Those whom a body names, canonical and without repeats, in the order given."""
     return list(dict.fromkeys(jid.person(text, f"participants[{i}]") for i, text in enumerate(asked)))
 
 

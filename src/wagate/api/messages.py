@@ -23,7 +23,7 @@ from wagate.errors import (
     UnsupportedByEngine,
 )
 from wagate.gateway import contents, messages, outbox, outcomes
-from wagate.gateway.outbox import Coming
+from wagate.gateway.outbox import Coming, Entry
 from wagate.model import Ask, jid
 from wagate.model.messages import Message, MessageStatus, SendResult
 from wagate.model.sends import Send
@@ -62,11 +62,7 @@ async def send_message(call: Call) -> Reply:
     It is written down before anything else. Without `async` the answer waits for WhatsApp's acknowledgement.
     """
     mode: Literal["sync", "async"] = "async" if call.query.async_ else "sync"
-    chat, files = jid.chat(call.body.to, "to"), await offers.of_form(call.spools, call.body)
-    coming = Coming(
-        kind=call.body.__struct_config__.tag, mode=mode, digest=call.spools.digest(call.body), key=_key(call)
-    )
-    entry = await offers.accepted(call, chat, coming, files, lambda taken: contents.canonical(call.body, taken))
+    entry = await accept(call, call.body.to, call.body, mode)
     if mode == "sync":
         return Reply(status=200, body=outbox.result(await outcomes.wait(call.gw, call.caller, entry)))
     result = outbox.result(outcomes.unless_failed(entry))
@@ -74,6 +70,17 @@ async def send_message(call: Call) -> Reply:
         # It may be claimed by the transaction that wrote it down; what becomes of it is told from now on.
         result = msgspec.structs.replace(result, status="queued")
     return Reply(status=202, body=result)
+
+
+async def accept(call: Call, to: str, form: Any, mode: Literal["sync", "async"]) -> Entry:
+    """Write a send of the path's session down; `form` is what is said. Raises what `offers.accepted` does.
+
+    The request's body, whatever its shape, is what its Idempotency-Key stands for.
+    """
+    chat, files = jid.chat(to, "to"), await offers.of_form(call.spools, form)
+    digest, kind = call.spools.digest(call.body), str(form.__struct_config__.tag)
+    coming = Coming(kind=kind, mode=mode, digest=digest, key=_key(call))
+    return await offers.accepted(call, chat, coming, files, lambda taken: contents.canonical(form, taken))
 
 
 async def get_message(call: Call) -> Any:

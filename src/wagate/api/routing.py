@@ -41,15 +41,22 @@ class Place(Generic[T]):
         known = {*self.methods, *(("HEAD",) if "GET" in self.methods else ())}
         self.allow = ", ".join(sorted(known))
 
+    @property
+    def any(self) -> T:
+        """What one of the methods means here; all of a path's belong to the same API."""
+        return next(iter(self.methods.values()))
+
     def get(self, method: str) -> T | None:
         """What `method` means here, or None."""
         return self.methods.get("GET" if method == "HEAD" else method)
 
 
 class _Node(Generic[T]):
-    __slots__ = ("literals", "parameter", "place", "verbs")
+    __slots__ = ("colons", "literals", "parameter", "place", "verbs")
 
     def __init__(self) -> None:
+        # Whether ids of any kind may hold a colon here.
+        self.colons = False
         self.literals: dict[str, _Node[T]] = {}
         self.parameter: _Node[T] | None = None
         # Verbs of a parameter segment: each leads to a node of its own.
@@ -63,8 +70,8 @@ class Table(Generic[T]):
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
 
-    def add(self, method: str, path: str, target: T) -> None:
-        """Let `method` on `path` (a template with `{name}` segments) mean `target`.
+    def add(self, method: str, path: str, target: T, *, colons: bool = False) -> None:
+        """Let `method` on `path` (a template with `{name}` segments) mean `target`. `colons`: its ids may hold some.
 
         Raises:
             ValueError: that is declared already.
@@ -76,12 +83,17 @@ class Table(Generic[T]):
                 if verb:
                     node = node.verbs.setdefault(verb, _Node())
                 else:
+                    node.colons = node.colons or colons
                     node.parameter = node.parameter or _Node()
                     node = node.parameter
             else:
                 node = node.literals.setdefault(segment, _Node())
         node.place = node.place or Place()
         node.place.put(method, target)
+
+    def reserve(self, segment: str) -> None:
+        """Keep a first segment from ever being taken for a parameter."""
+        self._root.literals.setdefault(segment, _Node())
 
     def find(self, raw_path: bytes) -> tuple[Place[T], list[Segment]] | None:
         """The place that a raw (still encoded) path names, and its parameters in order; None where nothing is."""
@@ -107,7 +119,7 @@ def _parameter(node: _Node[T], raw: str) -> tuple[_Node[T] | None, Segment]:
         after = node.verbs.get(verb)
         if after is not None:
             return (after, _decoded(name)) if name else (None, None)
-    if ":" in raw and "@" not in raw and "%40" not in raw:
+    if ":" in raw and not node.colons and "@" not in raw and "%40" not in raw:
         # Only a JID may hold a colon; anything else with one asks for a verb that does not exist here.
         return None, None
     return node.parameter, _decoded(raw)

@@ -21,6 +21,8 @@ from wagate.errors import BadRequest
 
 HEAD_BYTES = 64 * KIB
 HEAD_SECONDS = 30.0
+IDLE_SECONDS = 75
+"""For how long an idle connection is kept open after an answer; a promise that answers may tell of is shorter."""
 _TOO_LARGE = 431
 
 

@@ -79,6 +79,8 @@ sessions = Table(
     _text("holder", null=True),
     _int("epoch", default=0),
     _int("lease_until", default=0),
+    # What the API that made it keeps of what its client said, in its own words.
+    _text("remarks", null=True),
     Index("sessions_by_organization", "organization_id", "id"),
     Index("sessions_wanted", "wanted", "lease_until"),
 )
@@ -322,6 +324,8 @@ groups = Table(
     _int("created_at_wa", null=True),
     _int("first_seen_at"),
     _int("updated_at"),
+    # The organization's own marks: a list of texts.
+    _text("tags", null=True),
     Index("groups_once", "session_id", "group_jid", unique=True),
 )
 

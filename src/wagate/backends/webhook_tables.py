@@ -33,6 +33,8 @@ webhooks = Table(
     _int("failing_since", null=True),
     # Its deliveries are being removed, a piece at a time.
     _int("deleted_at", null=True),
+    # It was made with its session, and goes with it.
+    _int("bound", default=0),
     Index("webhooks_by_organization", "organization_id", "id"),
 )
 

@@ -34,6 +34,7 @@ from wagate.api import (
 )
 from wagate.api import app as api
 from wagate.api import keys as key_operations
+from wagate.api.compat import wasend
 from wagate.api.cursors import Signer, derive
 from wagate.api.operations import Operation
 from wagate.backends.address import sqlite_path
@@ -67,6 +68,7 @@ from wagate.workers.deliverer import Deliverer
 from wagate.workers.supervisor import Supervisor
 
 __all__ = [
+    "DIALECTS",
     "OPERATIONS",
     "CannotStart",
     "Running",
@@ -100,6 +102,9 @@ OPERATIONS: list[Operation] = [
     *sandbox.OPERATIONS,
 ]
 """Every operation that this version has."""
+
+DIALECTS = (wasend.DIALECT,)
+"""Every other product's HTTP that this version speaks."""
 
 _STANDING_SECONDS = 5.0
 _GARBAGE = (20_000, 20, 20)
@@ -305,7 +310,8 @@ def _app(settings: Settings, gw: Gateway, key: bytes, metrics: Metrics) -> api.A
         observe=metrics.request,
         log_answers=settings.log_level == "debug",
     )
-    return api.build(gw, operations=OPERATIONS, signer=Signer(derive(key, "cursors")), options=options)
+    signer = Signer(derive(key, "cursors"))
+    return api.build(gw, operations=OPERATIONS, signer=signer, options=options, dialects=DIALECTS)
 
 
 def _task(stack: contextlib.AsyncExitStack, work: Any, name: str, *, on_stop: Callable[[], None] | None = None) -> None:

@@ -12,7 +12,7 @@ import uvicorn
 
 from wagate.api import app as api
 from wagate.api.frames import MOST_INCOMING, Connection
-from wagate.api.wire import Protocol
+from wagate.api.wire import IDLE_SECONDS, Protocol
 from wagate.bootstrap.files import CannotStart
 from wagate.gateway import Gateway
 from wagate.telemetry.metrics import Metrics
@@ -53,7 +53,7 @@ async def serve_http(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=STOP_SECONDS,
-        timeout_keep_alive=75,
+        timeout_keep_alive=IDLE_SECONDS,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

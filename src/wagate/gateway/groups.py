@@ -7,6 +7,7 @@ Called by workers/inbox (seen, changed, moved) and api/groups.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -95,6 +96,23 @@ _MEMBERS = """
 SELECT id, session_id, group_jid, lid, role, first_seen_at, last_seen_at, tag, phone_number FROM members
 WHERE organization_id = :organization_id AND session_id = :session_id AND group_jid = :group_jid AND present = 1
   AND id > :after ORDER BY id LIMIT :limit
+"""
+_TAG = """
+UPDATE groups SET tags = :tags
+WHERE organization_id = :organization_id AND session_id = :session_id AND group_jid = :group_jid
+"""
+_TAGS = """
+SELECT group_jid, tags FROM groups
+WHERE organization_id = :organization_id AND session_id = :session_id AND tags IS NOT NULL
+"""
+_MEMBERSHIPS = """
+SELECT group_jid FROM members WHERE organization_id = :organization_id AND session_id = :session_id
+  AND lid IN ({each:addresses}) AND present = 1 ORDER BY id
+"""
+_EVERY_MEMBER = """
+SELECT id, session_id, group_jid, lid, role, first_seen_at, last_seen_at, tag, phone_number FROM members
+WHERE organization_id = :organization_id AND session_id = :session_id AND present = 1
+  AND group_jid IN ({each:groups}) ORDER BY id
 """
 
 
@@ -216,6 +234,55 @@ async def members(
     )
     found = [_member(row) for row in rows[: window.limit]]
     return found, [found[-1].id] if len(rows) > window.limit else None
+
+
+async def members_of(
+    gw: Gateway, caller: Caller, session_id: str, group_jids: Sequence[str]
+) -> dict[str, list[GroupMember]]:
+    """The present members of many groups at once, by group."""
+    await sessions.require(gw.db, caller, session_id)
+    found: dict[str, list[GroupMember]] = {group_jid: [] for group_jid in group_jids}
+    rows = await gw.db.all(
+        _EVERY_MEMBER,
+        organization_id=caller.organization_id,
+        session_id=session_id,
+        groups=msgspec.json.encode(list(group_jids)).decode(),
+    )
+    for row in rows:
+        found[row[2]].append(_member(row))
+    return found
+
+
+async def memberships(gw: Gateway, caller: Caller, session_id: str) -> set[str]:
+    """The groups that the session's account is in, as stored."""
+    session = await sessions.require(gw.db, caller, session_id)
+    addresses = [address for address in (session.wa_jid, session.wa_lid) if isinstance(address, str)]
+    rows = await gw.db.all(
+        _MEMBERSHIPS,
+        organization_id=caller.organization_id,
+        session_id=session_id,
+        addresses=msgspec.json.encode(addresses).decode(),
+    )
+    return {row[0] for row in rows}
+
+
+async def tag(gw: Gateway, caller: Caller, session_id: str, group_jid: str, tags: Sequence[str]) -> None:
+    """Mark a stored group with the organization's own words, in place of earlier ones; the network is not told."""
+    text = msgspec.json.encode(list(dict.fromkeys(tags))).decode() if tags else None
+
+    async def work(tx: Tx) -> None:
+        await sessions.require(tx, caller, session_id)
+        here = {"organization_id": caller.organization_id, "session_id": session_id}
+        await tx.run(_TAG, **here, group_jid=group_jid, tags=text)
+
+    await gw.db.write(work)
+
+
+async def tags(gw: Gateway, caller: Caller, session_id: str) -> dict[str, list[str]]:
+    """The tags of the session's groups; groups without any are not there."""
+    await sessions.require(gw.db, caller, session_id)
+    rows = await gw.db.all(_TAGS, organization_id=caller.organization_id, session_id=session_id)
+    return {row[0]: msgspec.json.decode(row[1], type=list[str]) for row in rows}
 
 
 async def update(gw: Gateway, caller: Caller, session_id: str, group_jid: str, wish: UpdateGroup) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Row, Tx
 from wagate.errors import NotFound
@@ -59,6 +59,11 @@ ON CONFLICT (session_id, chat_jid, wire_id, author) DO NOTHING
 _GET = f"""
 SELECT {_COLUMNS} FROM messages WHERE organization_id = :organization_id AND session_id = :session_id
   AND wire_id = :wire_id AND (:chat = '' OR chat_jid = :chat) ORDER BY position DESC LIMIT 1
+"""
+_SESSIONS = """
+SELECT s.id FROM sessions s WHERE s.organization_id = :organization_id AND (:everything = 1 OR s.id IN ({each:ids}))
+  AND EXISTS (SELECT 1 FROM messages m WHERE m.organization_id = s.organization_id AND m.session_id = s.id
+    AND m.wire_id = :wire_id) ORDER BY s.id
 """
 _PAGE = f"""
 SELECT {_COLUMNS} FROM messages WHERE organization_id = :organization_id AND session_id = :session_id
@@ -181,6 +186,19 @@ async def get(gw: Gateway, caller: Caller, session_id: str, wire_id: str, *, cha
         raise NotFound("message not found")
     (found,) = await _seen(gw, Place(**here, chat=row[3]), [row])
     return found
+
+
+async def sessions_with(gw: Gateway, caller: Caller, wire_id: str) -> list[str]:
+    """Which of the caller's sessions have stored a message with this id."""
+    limits = caller.session_ids
+    rows = await gw.db.all(
+        _SESSIONS,
+        organization_id=caller.organization_id,
+        everything=int(isinstance(limits, UnsetType)),
+        ids="[]" if isinstance(limits, UnsetType) else msgspec.json.encode(sorted(limits)).decode(),
+        wire_id=wire_id,
+    )
+    return [row[0] for row in rows]
 
 
 async def page(

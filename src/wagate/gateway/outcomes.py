@@ -65,8 +65,10 @@ _BY_CODE: dict[str, type[WagateError]] = {
 }
 
 
-async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
+async def wait(gw: Gateway, caller: Caller, entry: Entry, *, patience: float | None = None) -> Entry:
     """Wait until an entry is settled; at most `send_timeout`, then withdraw it or leave it uncertain.
+
+    `patience`: seconds after which the caller's client gives up, if that is sooner.
 
     Raises:
         WagateError: what settled it, when it was not sent.
@@ -74,12 +76,13 @@ async def wait(gw: Gateway, caller: Caller, entry: Entry) -> Entry:
         Unavailable: this process is stopping; the entry stays accepted.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + gw.rules.send_timeout
+    most = gw.rules.send_timeout if patience is None else min(patience, gw.rules.send_timeout)
+    deadline = loop.time() + most
     subject = f"outbox.{entry.session_id}.{entry.id}"
     with Bell(gw.broker, subject, "closing") as bell, Bell(gw.broker, "closing") as closing:
         if not entry.replayed:
             # It was just accepted and cannot be settled yet: nothing ran since, so no hint was missed.
-            await bell.wait(min(gw.rules.send_timeout, 1.0))
+            await bell.wait(min(most, 1.0))
         while True:
             now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
             if now.status not in ("queued", "pending"):

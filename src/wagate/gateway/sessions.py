@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, get_args
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from wagate.backends.broker import Bell
 from wagate.backends.database import Reader, Row, Tx
-from wagate.errors import BadRequest, Forbidden, NotFound
-from wagate.gateway import Gateway, Window, events
+from wagate.errors import BadRequest, Conflict, Forbidden, NotFound
+from wagate.gateway import Gateway, Window, events, webhooks
 from wagate.model import ids
 from wagate.model.events import SessionStatus
 from wagate.model.organizations import Caller
@@ -38,9 +39,9 @@ SELECT {_COLUMNS} FROM sessions WHERE id > :after ORDER BY id LIMIT :limit
 """
 _INSERT = """
 INSERT INTO sessions (id, organization_id, engine, status, wanted, label, created_by_user_id, auto_read,
-  presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id)
+  presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id, remarks)
 VALUES (:id, :organization_id, :engine, 'stopped', 'none', :label, :user_id, :auto_read, :presence_typing,
-  :rate_per_min, :rate_per_hour, :now, :now, :node)
+  :rate_per_min, :rate_per_hour, :now, :now, :node, :remarks)
 """
 _UPDATE = f"""
 UPDATE sessions SET label = :label, auto_read = :auto_read, presence_typing = :presence_typing,
@@ -58,6 +59,14 @@ UPDATE sessions SET wanted = 'none', status = 'logged_out', status_reason = :rea
   wa_lid = NULL, qr_code = NULL, qr_expires_at = NULL, updated_at = :now
 WHERE organization_id = :organization_id AND id = :id RETURNING {_COLUMNS}
 """
+_NAMED = """
+SELECT id FROM sessions WHERE organization_id = :organization_id AND label = :label
+  AND (:everything = 1 OR id IN ({each:ids})) ORDER BY id LIMIT 2
+"""
+_REMARKS = """
+SELECT id, remarks FROM sessions
+WHERE organization_id = :organization_id AND remarks IS NOT NULL AND (:id = '' OR id = :id)
+"""
 _DELETE = "DELETE FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _PURGE = "INSERT INTO purges (session_id, organization_id, engine) VALUES (:id, :organization_id, :engine)"
 _COUNT = """
@@ -71,8 +80,8 @@ SELECT 1 FROM sessions WHERE engine <> :engine LIMIT 1
 """
 
 
-async def create(gw: Gateway, caller: Caller, wish: CreateSession) -> Session:
-    """A new session, stopped, or on its way to being linked with `start`.
+async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, remarks: str | None = None) -> Session:
+    """A new session, stopped, or on its way to being linked with `start`. `remarks` are kept as they are.
 
     Raises:
         Forbidden: the key is limited to certain sessions.
@@ -101,6 +110,7 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession) -> Session:
             rate_per_hour=gw.rules.rate_per_hour,
             now=now,
             node=gw.rules.node,
+            remarks=remarks,
         )
 
     await gw.db.write(work)
@@ -125,6 +135,37 @@ async def require(reader: Reader, caller: Caller, id: str, *, lock: bool = False
         if row is not None:
             return session(row)
     raise NotFound("session not found")
+
+
+async def named(gw: Gateway, caller: Caller, label: str) -> Session:
+    """The one of the caller's sessions that has this label.
+
+    Raises:
+        NotFound: none has.
+        Conflict: several have.
+    """
+    limits = caller.session_ids
+    rows = await gw.db.all(
+        _NAMED,
+        organization_id=caller.organization_id,
+        label=label,
+        everything=int(isinstance(limits, UnsetType)),
+        ids="[]" if isinstance(limits, UnsetType) else msgspec.json.encode(sorted(limits)).decode(),
+    )
+    if not rows:
+        raise NotFound("session not found")
+    if len(rows) > 1:
+        raise Conflict("several sessions are called so; name one by its id")
+    return await get(gw, caller, rows[0][0])
+
+
+async def remarks(gw: Gateway, caller: Caller, id: str = "") -> dict[str, str]:
+    """What was kept of the organization's sessions, or of one, when they were created; those without are not there.
+
+    Of sessions that the caller has found already.
+    """
+    rows = await gw.db.all(_REMARKS, organization_id=caller.organization_id, id=id)
+    return {row[0]: row[1] for row in rows}
 
 
 async def page(gw: Gateway, caller: Caller, window: Window) -> tuple[list[Session], Any]:
@@ -178,11 +219,15 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> S
 
 
 async def delete(gw: Gateway, caller: Caller, id: str) -> None:
-    """Remove a session, its keys and its stored data; the phone is not told. Its data goes piece by piece later on."""
+    """Remove a session, its keys, its stored data and the webhooks that were made with it; the phone is not told.
+
+    Its data goes piece by piece later on.
+    """
 
     async def work(tx: Tx) -> None:
         gone = await require(tx, caller, id)
         await tx.run(_DELETE, organization_id=caller.organization_id, id=id)
+        await webhooks.unbind(tx, caller.organization_id, id, now=gw.clock.now())
         await tx.run(_PURGE, organization_id=caller.organization_id, id=id, engine=gone.engine)
 
     await gw.db.write(work)

@@ -46,9 +46,9 @@ ORDER BY id
 """
 _INSERT = """
 INSERT INTO webhooks (id, organization_id, url, events, every, session_id, retry_policy, active, ordered,
-  custom_headers, secret, created_at, updated_at)
+  custom_headers, secret, created_at, updated_at, bound)
 VALUES (:id, :organization_id, :url, :events, :every, :session_id, :retry_policy, :active, :ordered,
-  :custom_headers, :secret, :now, :now)
+  :custom_headers, :secret, :now, :now, :bound)
 """
 _UPDATE = f"""
 UPDATE webhooks SET url = :url, events = :events, every = :every, session_id = :session_id,
@@ -66,6 +66,14 @@ WHERE organization_id = :organization_id AND webhook_id = :id AND open = 1
 _DELETE = """
 UPDATE webhooks SET active = 0, deleted_at = :now, custom_headers = NULL, secret = NULL, previous_secret = NULL
 WHERE organization_id = :organization_id AND id = :id
+"""
+_BOUND = f"""
+SELECT {_COLUMNS} FROM webhooks WHERE organization_id = :organization_id AND deleted_at IS NULL AND bound = 1
+  AND (:session_id = '' OR session_id = :session_id) ORDER BY id
+"""
+_UNBIND = """
+UPDATE webhooks SET active = 0, deleted_at = :now, custom_headers = NULL, secret = NULL, previous_secret = NULL
+WHERE organization_id = :organization_id AND session_id = :session_id AND bound = 1 AND deleted_at IS NULL
 """
 _COUNT = """
 UPDATE organizations SET webhooks = (
@@ -131,14 +139,14 @@ async def keep(tx: Tx, organization_id: str, before: str) -> None:
     await tx.run(_KEEP, organization_id=organization_id, before=before)
 
 
-async def create(gw: Gateway, caller: Caller, wish: CreateWebhook) -> Webhook:
-    """A new webhook; it gets what is recorded from now on.
+async def create(gw: Gateway, caller: Caller, wish: CreateWebhook, *, bound: bool = False) -> Webhook:
+    """A new webhook; it gets what is recorded from now on. `bound`: it goes when its session is deleted.
 
     Raises:
         BadRequest: the URL, a header or the secret cannot be used, or the session is none of the organization's.
         Forbidden: a limited key names no session.
     """
-    _judge(gw, wish.url, wish.custom_headers, wish.secret)
+    judge(gw, wish.url, wish.custom_headers, wish.secret)
     await _check_session(gw.db, caller, wish.session_id)
     now = gw.clock.now()
     id, names = ids.mint("wh", now), _names(["*"] if wish.events is None else wish.events)
@@ -157,6 +165,7 @@ async def create(gw: Gateway, caller: Caller, wish: CreateWebhook) -> Webhook:
             custom_headers=_sealed_headers(gw, id, wish.custom_headers),
             secret=None if wish.secret is None else gw.sealer.seal(wish.secret, about=f"{id} secret"),
             now=now,
+            bound=int(bound),
         )
         await tx.run(_COUNT, organization_id=caller.organization_id)
 
@@ -193,7 +202,7 @@ async def page(gw: Gateway, caller: Caller, window: Window) -> tuple[list[Webhoo
 async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateWebhook) -> Webhook:
     """Change what is named. Raises what `create` does, and NotFound."""
     headers = wish.custom_headers if isinstance(wish.custom_headers, dict) else None
-    _judge(gw, wish.url, headers, wish.secret if isinstance(wish.secret, str) else None)
+    judge(gw, wish.url, headers, wish.secret if isinstance(wish.secret, str) else None)
     await require(gw.db, caller, id)
     if not isinstance(wish.session_id, UnsetType):
         await _check_session(gw.db, caller, wish.session_id)
@@ -251,6 +260,22 @@ def tell_changed(gw: Gateway, id: str) -> None:
     gw.broker.publish("webhooks", id.encode())
 
 
+async def bound(gw: Gateway, caller: Caller, session_id: str = "") -> dict[str, Webhook]:
+    """The webhook that goes with each session, or with one, by the session's id.
+
+    Of sessions that the caller has found already.
+    """
+    rows = await gw.db.all(_BOUND, organization_id=caller.organization_id, session_id=session_id)
+    return {row[9]: _webhook(gw, row) for row in rows}
+
+
+async def unbind(tx: Tx, organization_id: str, session_id: str, *, now: int) -> None:
+    """A session goes: remove the webhooks that go with it. Called by sessions.delete, after the session."""
+    await tx.run(LOCK, organization_id=organization_id)
+    if await tx.run(_UNBIND, organization_id=organization_id, session_id=session_id, now=now):
+        await recount(tx, organization_id)
+
+
 async def recount(tx: Tx, organization_id: str) -> None:
     """Write down anew how many webhooks of the organization are active, after that changed in this transaction."""
     await tx.run(_COUNT, organization_id=organization_id)
@@ -286,7 +311,12 @@ def opened(gw: Gateway, receiver: Receiver) -> tuple[dict[str, str], list[str]]:
     return kept
 
 
-def _judge(gw: Gateway, url: str | None, headers: dict[str, str] | None, secret: str | None) -> None:
+def judge(gw: Gateway, url: str | None, headers: dict[str, str] | None = None, secret: str | None = None) -> None:
+    """Refuse what a webhook cannot have, before anything is made.
+
+    Raises:
+        BadRequest: the URL, a header or the secret cannot be used.
+    """
     if url is not None:
         try:
             gw.http.judge(url)

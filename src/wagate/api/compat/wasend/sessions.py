@@ -1,0 +1,425 @@
+"""Sessions and the account: made, linked, started, stopped, looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from wagate.api.compat.wasend.naming import moment
+from wagate.api.compat.wasend.serving import served
+from wagate.api.lists import EVERYTHING
+from wagate.api.operations import MANAGE, Call
+from wagate.api.sessions import LOOK, drawn
+from wagate.errors import BadRequest, Conflict, Forbidden, NotFound, WagateError
+from wagate.gateway import Gateway, Window, organizations, sessions, webhooks
+from wagate.model import Ask, Line, Maybe, Shape, jid
+from wagate.model.organizations import Caller
+from wagate.model.sessions import CreateSession, Label, Session, UpdateSession
+from wagate.model.webhooks import CreateWebhook, Webhook
+
+_QR_SECONDS = 10.0
+_CAUTIOUS = (20, 200)
+"""Sends a minute and an hour of a protected account, where the operator's own budget is unlimited."""
+_STATUS = {
+    "stopped": "STOPPED",
+    "starting": "STARTING",
+    "scan_qr_code": "SCAN_QR_CODE",
+    "working": "CONNECTED",
+    "failed": "ERROR",
+    "logged_out": "STOPPED",
+}
+"""A session's status as the SDK's guide calls it; it has no word for a code that waits to be scanned."""
+_BELOW = _STATUS | {"working": "WORKING", "failed": "FAILED"}
+"""The same in the words of what the SDK calls downstream."""
+
+
+class NewSession(Ask, frozen=True, kw_only=True):
+    """What a new session is to be."""
+
+    session_name: Annotated[Label, Meta(min_length=1)]
+    phone_number: Annotated[Line, Meta(min_length=5, max_length=32)]
+    enable_account_protection: bool | None = None
+    enable_message_logging: bool | None = None
+    enable_webhook: bool | None = None
+    webhook_url: Annotated[Line, Meta(max_length=2048)] | None = None
+
+
+class Remarks(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of what a session's maker said, because no rule of ours needs it."""
+
+    phone: str
+    message_logging: bool
+
+
+class Metadata(Shape, frozen=True, kw_only=True):
+    """Whose a session is."""
+
+    user_id: str
+    user_email: str = ""
+
+
+class NowebStore(Shape, frozen=True, kw_only=True):
+    """Whether messages are stored, and how much of what was before is."""
+
+    enabled: bool = True
+    full_sync: bool = False
+
+
+class Noweb(Shape, frozen=True, kw_only=True):
+    """How the account shows itself."""
+
+    mark_online: bool = False
+    store: NowebStore = NowebStore()
+
+
+class Switches(Shape, frozen=True, kw_only=True):
+    """The three switches that a session was made with, as they stand now."""
+
+    enable_account_protection: bool
+    enable_message_logging: bool
+    enable_webhook: bool
+
+
+class Config(Switches, frozen=True, kw_only=True):
+    """How a session is set up. `debug`, `noweb` and the metadata's address have no counterpart here."""
+
+    metadata: Metadata
+    debug: bool = False
+    noweb: Noweb = Noweb()
+    webhooks: list[dict[str, Any]] = []
+
+
+class Grpc(Shape, frozen=True, kw_only=True):
+    """Always empty: no such process stands behind a session here."""
+
+    client: str = ""
+    stream: str = ""
+
+
+class Gows(Shape, frozen=True, kw_only=True):
+    """Whether the session's engine is there and connected."""
+
+    found: bool
+    connected: bool
+
+
+class EngineStatus(Shape, frozen=True, kw_only=True):
+    """How a session's engine stands."""
+
+    grpc: Grpc = Grpc()
+    gows: Gows
+
+
+class Details(Switches, frozen=True, kw_only=True):
+    """A session in lists. Times in ISO 8601; `phoneNumber` is the account's once it is linked, before that the one that
+    was said, or empty.
+    """
+
+    id: str
+    unique_session_id: str
+    user_id: str
+    session_name: str
+    phone_number: str
+    created_at: str
+    updated_at: str
+    webhook_url: Maybe[str] = UNSET
+    status: str
+
+
+class Whole(Details, frozen=True, kw_only=True):
+    """A session by itself."""
+
+    name: str
+    config: Config
+    engine: EngineStatus
+
+
+class Downstream(Shape, frozen=True, kw_only=True):
+    """How a session stands with the network."""
+
+    name: str
+    status: str
+    config: Config
+    engine: EngineStatus
+
+
+class Listed(Shape, frozen=True, kw_only=True):
+    """One session of a list."""
+
+    session: Details
+    downstream: Downstream
+
+
+class SessionList(Shape, frozen=True, kw_only=True):
+    """All sessions that the key may see."""
+
+    sessions: list[Listed]
+
+
+class QrPicture(Shape, frozen=True, kw_only=True):
+    """The code to scan: `data` is a picture of it, a PNG in base64; `value` its text."""
+
+    data: str
+    mimetype: str = "image/png"
+    value: str
+    expires_at: Maybe[str] = UNSET
+
+
+class Account(Shape, frozen=True, kw_only=True):
+    """Whose key this is. There are no plans here."""
+
+    id: str
+    name: str
+    plan: str = "self-hosted"
+
+
+class Done(Shape, frozen=True, kw_only=True):
+    """What was asked for is done."""
+
+    success: bool = True
+    message: str
+
+
+async def create_session(call: Call) -> Whole:
+    """Create a session on the gateway's default engine, with its budget and its webhook."""
+    body: NewSession = call.body
+    said = Remarks(phone=jid.phone(body.phone_number, "phoneNumber"), message_logging=bool(body.enable_message_logging))
+    hook = _hook(call.gw, body)
+    kept = msgspec.json.encode(said).decode()
+    session = await sessions.create(call.gw, call.caller, CreateSession(label=body.session_name), remarks=kept)
+    try:
+        await _protect(call, session, body.enable_account_protection)
+        if hook is not None:
+            of_session = msgspec.structs.replace(hook, session_id=session.id)
+            await webhooks.create(call.gw, call.caller, of_session, bound=True)
+    except WagateError:
+        await sessions.delete(call.gw, call.caller, session.id)
+        raise
+    return await _whole(call, await sessions.get(call.gw, call.caller, session.id))
+
+
+def _hook(gw: Gateway, body: NewSession) -> CreateWebhook | None:
+    """The webhook that goes with the session; switched off it keeps the URL."""
+    if not body.webhook_url:
+        if body.enable_webhook:
+            raise BadRequest.field("webhookUrl", "is needed where enableWebhook is true")
+        return None
+    try:
+        webhooks.judge(gw, body.webhook_url)
+    except BadRequest as error:
+        raise BadRequest.field("webhookUrl", error.message.removeprefix("url: ")) from None
+    return CreateWebhook(url=body.webhook_url, active=bool(body.enable_webhook))
+
+
+async def _protect(call: Call, session: Session, wanted: bool | None) -> None:
+    """A protected account has a send budget, another has none; unsaid, it has the operator's."""
+    protected = session.rate_per_min > 0 or session.rate_per_hour > 0
+    if wanted is None or wanted == protected:
+        return
+    minute, hour = _CAUTIOUS if wanted else (0, 0)
+    await sessions.update(call.gw, call.caller, session.id, UpdateSession(rate_per_min=minute, rate_per_hour=hour))
+
+
+async def list_sessions(call: Call) -> SessionList:
+    """List the sessions that the key may see."""
+    rows, _ = await sessions.page(call.gw, call.caller, Window(EVERYTHING))
+    said = await sessions.remarks(call.gw, call.caller)
+    hooks = await webhooks.bound(call.gw, call.caller)
+    listed = [_told(row, said.get(row.id), hooks.get(row.id)) for row in rows]
+    return SessionList(
+        sessions=[
+            Listed(
+                session=msgspec.convert(msgspec.to_builtins(each), Details),
+                downstream=Downstream(
+                    name=each.name, status=_BELOW[row.status], config=each.config, engine=each.engine
+                ),
+            )
+            for row, each in zip(rows, listed, strict=True)
+        ]
+    )
+
+
+async def get_session(call: Call) -> Whole:
+    """Get a session."""
+    return await _whole(call, call.found)
+
+
+async def start_session(call: Call) -> Whole:
+    """Connect a session, or begin to link it."""
+    return await _moved(call, sessions.start)
+
+
+async def stop_session(call: Call) -> Whole:
+    """Disconnect a session; it stays linked."""
+    return await _whole(call, await sessions.stop(call.gw, call.caller, call.path["session"]))
+
+
+async def restart_session(call: Call) -> Whole:
+    """Disconnect a session and connect it again, or begin to link it."""
+    return await _moved(call, sessions.restart)
+
+
+async def _moved(call: Call, verb: Callable[[Gateway, Caller, str], Awaitable[Session]]) -> Whole:
+    linked = bool(call.found.wa_jid)
+    return await _whole(call, await (verb if linked else sessions.begin_linking)(*_where(call)))
+
+
+async def delete_session(call: Call) -> Done:
+    """Delete a session, its keys, its stored data and the webhook that was made with it."""
+    await sessions.delete(*_where(call))
+    return Done(message="the session is deleted")
+
+
+async def session_qr(call: Call) -> QrPicture:
+    """Get the QR code to scan; asking begins linking, and waits a while for the code."""
+    await sessions.begin_linking(*_where(call))
+    await sessions.wait(*_where(call), until=lambda now: now.status == "scan_qr_code", timeout=_QR_SECONDS)
+    code = await sessions.qr(*_where(call))
+    picture = await asyncio.to_thread(drawn, code.code, "png")
+    return QrPicture(
+        data=base64.b64encode(picture).decode(),
+        value=code.code,
+        expires_at=moment(code.expires_at) if isinstance(code.expires_at, int) else UNSET,
+    )
+
+
+async def get_account(call: Call) -> Account:
+    """Get the organization that the key belongs to."""
+    mine = await organizations.find(call.gw, call.caller.organization_id)
+    if mine is None:
+        raise NotFound("account not found")
+    return Account(id=mine.id, name=mine.name)
+
+
+def _where(call: Call) -> tuple[Gateway, Caller, str]:
+    return call.gw, call.caller, call.path["session"]
+
+
+async def _whole(call: Call, session: Session) -> Whole:
+    said = await sessions.remarks(call.gw, call.caller, session.id)
+    hooks = await webhooks.bound(call.gw, call.caller, session.id)
+    return _told(session, said.get(session.id), hooks.get(session.id))
+
+
+def _told(session: Session, said: str | None, hook: Webhook | None) -> Whole:
+    remarks = Remarks(phone="", message_logging=True) if said is None else msgspec.json.decode(said, type=Remarks)
+    number = session.phone_number or remarks.phone
+    switches: dict[str, Any] = {
+        "enable_account_protection": session.rate_per_min > 0 or session.rate_per_hour > 0,
+        "enable_message_logging": remarks.message_logging,
+        "enable_webhook": hook is not None and hook.active,
+    }
+    config = Config(
+        metadata=Metadata(user_id=session.organization_id),
+        webhooks=[] if hook is None else [{"url": hook.url, "events": hook.events}],
+        **switches,
+    )
+    return Whole(
+        id=session.id,
+        unique_session_id=session.id,
+        user_id=session.organization_id,
+        session_name=session.label or "",
+        phone_number=f"+{number}" if number else "",
+        created_at=moment(session.created_at),
+        updated_at=moment(session.updated_at),
+        webhook_url=UNSET if hook is None else hook.url,
+        name=session.id,
+        status="CREATED" if session.status == "stopped" and not session.wa_jid else _STATUS[session.status],
+        config=config,
+        engine=EngineStatus(gows=Gows(found=True, connected=session.status == "working")),
+        **switches,
+    )
+
+
+_WORDS = "Statuses are CREATED, STARTING, SCAN_QR_CODE, CONNECTED, STOPPED and ERROR."
+_VERB = "A session that is not linked yet begins to link."
+SERVED = [
+    served(
+        "createSession",
+        "POST /sessions",
+        create_session,
+        sdk="createSession",
+        capability=MANAGE,
+        body=NewSession,
+        answer=Whole,
+        statuses=(201,),
+        errors=(BadRequest, Forbidden),
+        difference="The session runs on the gateway's default engine. enableAccountProtection is its send budget: true "
+        "the operator's (20 a minute and 200 an hour where that is unlimited), false none, absent the operator's. "
+        "enableMessageLogging is kept and shown; messages are stored either way, for chats are read from the store. "
+        "With a webhookUrl a webhook for all of its events is made, active if enableWebhook is true, and deleted with "
+        "the session. " + _WORDS,
+    ),
+    served(
+        "retrieveAllSessions",
+        "GET /sessions",
+        list_sessions,
+        sdk="retrieveAllSessions",
+        capability=LOOK,
+        answer=SessionList,
+        difference="`session` has a status too; `downstream` says WORKING and FAILED for CONNECTED and ERROR.",
+    ),
+    served(
+        "retrieveSessionInfo",
+        "GET /sessions/{session}",
+        get_session,
+        sdk="retrieveSessionInfo",
+        capability=LOOK,
+        answer=Whole,
+        difference="`config` holds the switches too. `grpc`, `noweb`, `debug` and `userEmail` have no counterpart and "
+        "are empty or false.",
+    ),
+    *(
+        served(
+            f"{verb}Session",
+            f"POST /sessions/{{session}}/{verb}",
+            run,
+            sdk=f"{verb}Session",
+            capability=MANAGE,
+            answer=Whole,
+            errors=(NotFound, Conflict),
+            difference=difference,
+        )
+        for verb, run, difference in (
+            ("start", start_session, _VERB),
+            ("stop", stop_session, ""),
+            ("restart", restart_session, _VERB),
+        )
+    ),
+    *(
+        served(
+            id,
+            f"GET /sessions/{{session}}/{path}",
+            session_qr,
+            sdk=sdk,
+            capability=MANAGE,
+            answer=QrPicture,
+            errors=(NotFound, BadRequest, Conflict),
+            difference="`data` is a PNG in base64, to be shown behind `data:image/png;base64,`; `value` is the code's "
+            "text. The answer waits up to 10 seconds for a code, then it is 404.",
+        )
+        for id, path, sdk in (("retrieveQRCode", "auth/qr", "retrieveQRCode"), ("retrieveSessionQR", "qr", ""))
+    ),
+    served(
+        "deleteSession",
+        "DELETE /sessions/{session}",
+        delete_session,
+        sdk="deleteSession",
+        capability=MANAGE,
+        answer=Done,
+    ),
+    served(
+        "retrieveAccount",
+        "GET /account",
+        get_account,
+        sdk="retrieveAccount",
+        capability=LOOK,
+        answer=Account,
+        difference="The organization that the key belongs to; there are no plans.",
+    ),
+]
