@@ -14,7 +14,7 @@ from types import ModuleType
 
 import uvloop
 
-from bench import accepts, bodies, fanout, lists, machine, profiling, reads, resume, sends, starts, webhooks
+from bench import accepts, bodies, fanout, lists, machine, profiling, reads, resume, sends, starts, tokens, webhooks
 from bench.report import Workload, as_json, markdown, renewed
 from bench.servers import PROGRAM
 
@@ -28,6 +28,7 @@ WORKLOADS: dict[str, ModuleType] = {
     "webhooks": webhooks,
     "resume": resume,
     "starts": starts,
+    "tokens": tokens,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- what the last run printed -->\n"

@@ -97,7 +97,9 @@ def free_port() -> int:
 
 
 class Gateway(Process):
-    """`wagate serve` on a data directory, budgets 0. `profile`: a file for the profile of its event loop."""
+    """`wagate serve` on a data directory, budgets 0. `profile`: a file for the profile of its event loop. `variables`:
+    settings besides.
+    """
 
     def __init__(self, folder: Path, *, profile: Path | None = None, **variables: str) -> None:
         self.folder = folder

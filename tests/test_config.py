@@ -42,6 +42,14 @@ REFUSED = {
     "WAGATE_METRICS_PORT": ["70000"],
     "WAGATE_TRACING": ["maybe"],
     "WAGATE_METRICS_TOKEN": ["guess"],
+    "WAGATE_JWKS_URL": ["jwks", "ftp://x/jwks", "https://", "https://u:p@x/jwks", "https://x/jwks#a", "https://x:y/"],
+    "WAGATE_JWT_ISSUER": ["a b", "ä", "x" * 513],
+    "WAGATE_JWT_AUDIENCE": ["a b", "x" * 513],
+    "WAGATE_JWT_USER_CLAIM": ["a b"],
+    "WAGATE_JWT_ORG_CLAIM": ["x" * 129],
+    "WAGATE_JWT_ORG_ROLE_CLAIM": ["a b"],
+    "WAGATE_JWT_ROLE_CLAIM": ["ä"],
+    "WAGATE_JWT_CREATE_ORGS": ["maybe"],
     "WAGATE_LOG_LEVEL": ["loud"],
     "WAGATE_LOG_FORMAT": ["xml"],
 }
@@ -105,6 +113,26 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 def test_a_turned_clock_does_not_go_with_the_real_network() -> None:
     with pytest.raises(SettingsError, match="WAGATE_CLOCK"):
         load({"WAGATE_CLOCK": "manual", "WAGATE_ENGINE": "whatsapp"})
+
+
+LOGIN = {
+    "WAGATE_JWKS_URL": "https://login.example.com/jwks?client=a",
+    "WAGATE_JWT_ISSUER": "https://login.example.com/",
+    "WAGATE_JWT_AUDIENCE": "wagate",
+}
+
+
+@pytest.mark.parametrize("absent", LOGIN)
+def test_login_tokens_need_all_of_their_settings(absent: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({name: value for name, value in LOGIN.items() if name != absent})
+    [problem] = refused.value.problems
+    assert problem.startswith(f"{absent}: it is missing; ")
+    with pytest.raises(SettingsError) as refused:
+        load({**LOGIN, absent: "ä ö"})
+    [problem] = refused.value.problems
+    chosen = load(LOGIN)
+    assert [chosen.jwks_url, chosen.jwt_issuer, chosen.jwt_audience] == list(LOGIN.values())
 
 
 def test_metrics_do_not_share_the_gateways_port() -> None:

@@ -15,6 +15,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
+from tests.support.gateways import home
+from tests.support.logins import bearer, providing, signed_in
 from wagate import testing
 from wagate.api.openapi import document
 from wagate.bootstrap import OPERATIONS
@@ -30,23 +32,40 @@ CONFIG = schemathesis.Config.from_dict(
         }
     }
 )
-EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 15
+# For each of the two credentials.
+EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 8
 # A stream has no end that a generator could wait for.
 FINITE = [operation for operation in OPERATIONS if operation.id != "streamEvents"]
 SCHEMA = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document(FINITE))), config=CONFIG)
 
 
+class Stage:
+    """A gateway, and the credential that the generator comes with."""
+
+    def __init__(self, wagate: SandboxGateway, headers: dict[str, str]) -> None:
+        self.url = wagate.url
+        self.headers = headers
+
+
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    """A gateway, left alone with the generator."""
-    with testing.gateway(tmp_path_factory.mktemp("wagate") / "data") as wagate:
-        yield wagate
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stage]]:
+    """Gateways left alone with the generator: with a key, and with the login of who may do everything everywhere."""
+    folder = tmp_path_factory.mktemp("wagate")
+    with providing() as provider, testing.gateway(folder / "key") as one, signed_in(folder / "login", provider) as two:
+        token = provider.token(home(two), platform="super_admin", exp=86_400)
+        yield {"key": Stage(one, {"x-api-key": one.key}), "login": Stage(two, bearer(token))}
+
+
+@pytest.fixture(params=["key", "login"])
+def stage(request: pytest.FixtureRequest, gateways: dict[str, Stage]) -> Stage:
+    """One of them."""
+    return gateways[request.param]
 
 
 @pytest.mark.fuzz
 @SCHEMA.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_answers_keep_to_the_document(case: Any, stage: SandboxGateway) -> None:
+def test_answers_keep_to_the_document(case: Any, stage: Stage) -> None:
     if case.query and "wait" in case.query:
         # A long poll would only be that: long.
         with contextlib.suppress(TypeError, ValueError):
@@ -55,4 +74,4 @@ def test_answers_keep_to_the_document(case: Any, stage: SandboxGateway) -> None:
     # Nothing may leave this machine: absent, it would be active.
     if webhook and case.body.get("active", True) in (True, None):
         case.body["active"] = False
-    case.call_and_validate(base_url=stage.url, headers={"x-api-key": stage.key})
+    case.call_and_validate(base_url=stage.url, headers=stage.headers)

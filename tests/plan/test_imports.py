@@ -66,6 +66,7 @@ BREAKS = [
     ("web", ["gateway.keys: starlette.requests"]),
     ("drivers", ["gateway.keys: sqlite3"]),
     ("drivers", ["api.keys: aiohttp"]),
+    ("tokens", ["gateway.people: jwt"]),
     ("whatsapp", ["engines.sandbox.network: neonize"]),
     ("tracing", ["gateway.keys: opentelemetry"]),
     ("cycles", ["model.jid: wagate.model.chats", "model.chats: wagate.model.jid"]),

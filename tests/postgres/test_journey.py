@@ -367,7 +367,9 @@ def test_what_time_alone_does(wagate: SandboxGateway, here: str) -> None:
 
 
 def test_a_stranger_has_a_network_of_their_own(wagate: SandboxGateway) -> None:
-    stranger = key(wagate, owner=organization(wagate))
+    wagate.run(organizations.ensure(wagate.running.gw, "theirs"))
+    wagate.run(organizations.ensure(wagate.running.gw, "theirs"))
+    stranger = key(wagate, owner="theirs")
     assert wagate.ask("GET", "/sandbox/messages", key=stranger).body["data"] == []
 
 

@@ -15,9 +15,9 @@ def home(wagate: SandboxGateway) -> str:
     return found
 
 
-def organization(wagate: SandboxGateway, name: str = "other") -> str:
+def organization(wagate: SandboxGateway, name: str = "other", id: str | None = None) -> str:
     """The id of a new organization."""
-    made: str = wagate.run(organizations.create(wagate.running.gw, name)).id
+    made: str = wagate.run(organizations.create(wagate.running.gw, name, id=id)).id
     return made
 
 

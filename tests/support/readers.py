@@ -79,11 +79,21 @@ async def record(
 class Stream:
     """A response of server-sent events, read block by block."""
 
-    def __init__(self, wagate: SandboxGateway, key: str, query: str = "", since: str | None = None) -> None:
+    def __init__(
+        self,
+        wagate: SandboxGateway,
+        key: str,
+        query: str = "",
+        since: str | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         place = urlsplit(wagate.url)
         self.line = http.client.HTTPConnection(place.hostname or "", place.port or 80, timeout=PATIENCE)
-        headers = {"x-api-key": key} | ({"Last-Event-ID": since} if since else {})
-        self.line.request("GET", "/api/v1/events/stream" + query, headers=headers)
+        said = headers or {"x-api-key": key}
+        self.line.request(
+            "GET", "/api/v1/events/stream" + query, headers=said | ({"Last-Event-ID": since} if since else {})
+        )
         self.answer = self.line.getresponse()
 
     def __enter__(self) -> Stream:

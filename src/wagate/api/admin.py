@@ -6,13 +6,11 @@ from typing import Any
 
 from wagate.api import lists
 from wagate.api.lists import ListQuery, Page
-from wagate.api.operations import Call, Operation
+from wagate.api.operations import SUPER_ADMIN, Call, Operation
 from wagate.errors import Conflict, NotFound, SessionNotConnected
 from wagate.gateway import backfills, sessions
 from wagate.model.backfills import BackfillJob
 from wagate.model.sessions import Session
-
-SUPER_ADMIN = frozenset({"super_admin"})
 
 
 async def admin_list_sessions(call: Call) -> Any:

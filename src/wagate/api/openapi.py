@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from wagate.api import answers
-from wagate.api.operations import MIB, PREFIX, Operation
+from wagate.api.operations import MIB, PREFIX, SUPER_ADMIN, Operation
 from wagate.errors import (
     BadRequest,
     Forbidden,
@@ -74,6 +74,12 @@ def document(operations: Sequence[Operation]) -> Document:
         "securitySchemes": {
             "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key, `wa_…`."},
             "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `wa_…`."},
+            "login": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "A person's login token, where the gateway is told of an identity provider.",
+            },
         },
     }
     return {
@@ -206,7 +212,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> Document:
         "summary": operation.summary,
         "description": "\n\n".join(part for part in text if part),
         "parameters": [*_path(operation), *schemas.query(operation.query), *_headers(operation)],
-        "security": [{"key": []}, {"bearer": []}] if operation.capability else [],
+        "security": [{name: []} for name in _schemes(operation)],
     }
     if operation.body is bytes:
         content: Document = {"*/*": {"schema": {}}}
@@ -219,6 +225,13 @@ def _operation(operation: Operation, schemas: _Schemas) -> Document:
         printed["requestBody"] = {"required": required, "description": _limit(operation), "content": content}
     printed["responses"] = {**_successes(operation, schemas), **_refusals(operation)}
     return printed
+
+
+def _schemes(operation: Operation) -> tuple[str, ...]:
+    """The credentials that an operation can be called with; no key holds the platform's role."""
+    if not operation.capability:
+        return ()
+    return ("login",) if operation.capability == SUPER_ADMIN else ("key", "bearer", "login")
 
 
 def _path(operation: Operation) -> Iterator[Document]:

@@ -32,6 +32,7 @@ READ: frozenset[str] = frozenset({"read"})
 SEND: frozenset[str] = frozenset({"send"})
 MANAGE: frozenset[str] = frozenset({"manage"})
 EVENTS: frozenset[str] = frozenset({"events"})
+SUPER_ADMIN: frozenset[str] = frozenset({"super_admin"})
 
 Headers = list[tuple[bytes, bytes]]
 """Header names, lower case, and their values, as they go out."""

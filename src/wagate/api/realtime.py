@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wagate.api.operations import EVENTS, Call, Operation
+from wagate.api.operations import EVENTS, SUPER_ADMIN, Call, Operation
 from wagate.api.sockets import PATH
 from wagate.errors import NotFound
 from wagate.gateway import tickets
@@ -15,6 +15,8 @@ async def create_ticket(call: Call) -> Any:
     """Make a ticket that opens one WebSocket, within 30 seconds.
 
     Connect to `url`. With `since`, everything after that event comes first, then what is new, without gap or repeat.
+    The scope `firehose` needs the capability `super_admin`, every other `events`. A person's connection is closed after
+    an hour, and when their login token is over, with 4401; it goes on with a new ticket and `since`.
     """
     secret = await tickets.issue(call.gw, call.caller, call.body)
     # Behind a proxy that ends TLS the client's own scheme is in this header; a wrong one harms who sent it.
@@ -31,7 +33,7 @@ OPERATIONS = [
         path="/realtime/ticket",
         run=create_ticket,
         tag="events",
-        capability=EVENTS,
+        capability=EVENTS | SUPER_ADMIN,
         body=AskTicket,
         answer=Ticket,
         errors=(NotFound,),

@@ -376,6 +376,8 @@ tickets = Table(
     _text("events", null=True),
     _text("since", null=True),
     _int("expires_at"),
+    # When the login token is over that a person asked with.
+    _int("login_until", null=True),
     Index("tickets_by_end", "expires_at"),
 )
 

@@ -46,6 +46,7 @@ from wagate.backends.records import DatabaseStore
 from wagate.backends.sealing import Sealer
 from wagate.bootstrap.files import CannotStart, make_private, secret, write_private
 from wagate.bootstrap.http import listen, serve_http, serve_metrics, url_of
+from wagate.bootstrap.logins import KEYS_MISSING, fetch_keys, inspected, verifier
 from wagate.bootstrap.storage import (
     database_backup,
     database_restore,
@@ -69,6 +70,7 @@ from wagate.workers.supervisor import Supervisor
 
 __all__ = [
     "DIALECTS",
+    "KEYS_MISSING",
     "OPERATIONS",
     "CannotStart",
     "Running",
@@ -76,6 +78,8 @@ __all__ = [
     "database_restore",
     "database_revision",
     "database_upgrade",
+    "fetch_keys",
+    "inspected",
     "open_gateway",
     "openapi_document",
     "running",
@@ -213,7 +217,10 @@ async def _foundation(
     stack.push_async_callback(door.close)
     key = secret(settings)
     sealer = Sealer(derive(key, "secrets"))
-    gw = Gateway(db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door, sealer=sealer)
+    logins = await verifier(settings, stack, clock=clock, start=lambda keys: _task(stack, keys.run(), "login keys"))
+    gw = Gateway(
+        db=db, broker=broker, clock=clock, rules=rules(settings), blobs=blobs, http=door, sealer=sealer, logins=logins
+    )
     return gw, key
 
 

@@ -1,8 +1,8 @@
 """The command line.
 
-`serve`, `doctor`, `keys`, `orgs` and `db` work on this machine's data; `sessions`, `events`, `webhooks` and `send` are
-clients of a running gateway. Each noun has a file. What a command needs of the server is imported inside it, so that
-help is quick.
+`serve`, `doctor`, `keys`, `orgs`, `tokens` and `db` work on this machine's data and settings; `sessions`, `events`,
+`webhooks` and `send` are clients of a running gateway. Each noun has a file. What a command needs of the server is
+imported inside it, so that help is quick.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from wagate.cli import db, doctor, events, keys, openapi, orgs, send, serve, sessions, webhooks
+from wagate.cli import db, doctor, events, keys, openapi, orgs, send, serve, sessions, tokens, webhooks
 from wagate.cli.terminal import Commands
 
 app = typer.Typer(
@@ -45,5 +45,5 @@ def root(
     """
 
 
-for _each in (serve, doctor, send, openapi, sessions, events, webhooks, keys, orgs, db):
+for _each in (serve, doctor, send, openapi, sessions, events, webhooks, keys, orgs, tokens, db):
     app.add_typer(_each.app)

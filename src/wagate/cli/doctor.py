@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -188,6 +189,30 @@ def media(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="networks", state="warning", found=found, mend=mend)
 
 
+def logins(chosen: Settings) -> Iterator[Finding]:
+    """Whether people may sign in, and what the identity provider publishes."""
+    if not chosen.jwks_url:
+        yield Finding(check="logins", state="note", found="only keys are taken: no identity provider is named")
+        return
+    from wagate import bootstrap
+
+    place = urlsplit(chosen.jwks_url)
+    shown = f"{place.scheme}://{place.netloc}{place.path}"
+    if place.scheme == "http" and not is_loopback(place.hostname or ""):
+        mend = "Use https, or be sure of the network between."
+        yield Finding(check="logins", state="warning", found="keys are fetched without TLS", mend=mend)
+    try:
+        found = run(bootstrap.fetch_keys(chosen))
+    except bootstrap.KEYS_MISSING as error:
+        mend = "See that WAGATE_JWKS_URL is what the provider calls `jwks_uri`, and that it answers from here."
+        yield Finding(check="logins", state="missing", found=f"no keys from {shown}: {error}", mend=mend)
+        return
+    keys = ", ".join(f"{kid} ({algorithm})" for kid, algorithm in found.keys)
+    yield Finding(check="logins", state="ok", found=f"{len(found.keys)} keys from {shown}: {keys}")
+    for each in found.unusable:
+        yield Finding(check="logins", state="note", found=f"a key is left out, {each}")
+
+
 def listening(chosen: Settings) -> Iterator[Finding]:
     """Whether the port is free, or who answers there."""
     for name, host, port in (("port", chosen.host, chosen.port), ("metrics", "127.0.0.1", chosen.metrics_port)):
@@ -248,6 +273,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     secret_key,
     demo_key,
     media,
+    logins,
     listening,
     modes,
     tracing,

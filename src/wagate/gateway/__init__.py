@@ -15,6 +15,7 @@ from wagate.backends.broker import Broker
 from wagate.backends.database import Database
 from wagate.backends.doors import Fetching
 from wagate.backends.sealing import Sealer
+from wagate.backends.tokens import Verifier
 from wagate.clock import Clock
 from wagate.errors import UnsupportedByEngine
 
@@ -75,7 +76,8 @@ class Window:
 class Gateway:
     """What every promise rests on: the database is the truth, the broker carries hints and actions.
 
-    `blobs` keep the bytes of media, `http` is the door to addresses that customers name, `sealer` keeps their secrets.
+    `blobs` keep the bytes of media, `http` is the door to addresses that customers name, `sealer` keeps their secrets,
+    `logins` judges the login tokens of people (None: only keys are taken).
     `underway`: what this process does once for all who ask for it at the same time; `feeds`: the logs that it follows
     for readers, by organization; nothing is lost with either.
     """
@@ -87,5 +89,6 @@ class Gateway:
     blobs: Blobs
     http: Fetching
     sealer: Sealer = field(default_factory=Sealer)
+    logins: Verifier | None = None
     underway: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     feeds: dict[str, Any] = field(default_factory=dict)

@@ -37,7 +37,7 @@ _POLL_SECONDS = 1.0
 _KEYS_SECONDS = 0.5
 _STALLED_SECONDS = 60.0
 _PERSON_MS = 3_600_000
-"""How long a person's reader may stay; it resumes with a new ticket."""
+"""How long a person's reader may stay, and no longer than their login token is good; it resumes with a new ticket."""
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -335,6 +335,8 @@ async def follow(
         reader.digest, reader.until = standing.digest, standing.expires_at
     else:
         reader.until = gw.clock.now() + _PERSON_MS
+        if not isinstance(caller.login_until, UnsetType):
+            reader.until = min(reader.until, caller.login_until)
     feed.readers.add(reader)
     _keep_watch(gw)
     return reader

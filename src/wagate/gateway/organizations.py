@@ -8,6 +8,7 @@ from wagate.model import ids
 from wagate.model.organizations import Organization
 
 _CREATE = "INSERT INTO organizations (id, name, created_at) VALUES (:id, :name, :now)"
+_ENSURE = _CREATE + " ON CONFLICT DO NOTHING"
 _LIST = "SELECT id, name, created_at FROM organizations ORDER BY id"
 _GET = "SELECT id, name, created_at FROM organizations WHERE id = :id"
 
@@ -33,3 +34,12 @@ async def find(gw: Gateway, id: str) -> Organization | None:
     """The organization with this id, or None."""
     row = await gw.db.one(_GET, id=id)
     return None if row is None else Organization(id=row[0], name=row[1], created_at=row[2])
+
+
+async def ensure(gw: Gateway, id: str) -> None:
+    """Make the organization with this id, named after it, unless it is there."""
+
+    async def work(tx: Tx) -> int:
+        return await tx.run(_ENSURE, id=id, name=id, now=gw.clock.now())
+
+    await gw.db.write(work)

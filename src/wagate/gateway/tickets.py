@@ -1,8 +1,8 @@
 """Tickets: what opens a realtime connection, once and within seconds, without a key in a URL.
 
 Only a ticket's SHA-256 is stored. Redeeming removes the row, so of two who come with one ticket one gets in, whichever
-process they come to. A ticket is worth no more than the key it was made with: a key that is revoked, rotated or expired
-meanwhile opens nothing.
+process they come to. A ticket is worth no more than what it was made with: a key that is revoked, rotated or expired
+meanwhile opens nothing, nor does a login token that is over; and what it opens ends with the key or the login token.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from wagate.model.realtime import TICKET_SECONDS, AskTicket, Scope
 _PREFIX = "rt_"
 _REFUSAL = "the ticket is missing, malformed, used or expired"
 _INSERT = """
-INSERT INTO tickets (digest, organization_id, key_id, key_digest, user_id, scope, session_id, events, since, expires_at)
-VALUES (:digest, :organization_id, :key_id, :key_digest, :user_id, :scope, :session_id, :events, :since, :expires_at)
+INSERT INTO tickets (digest, organization_id, key_id, key_digest, user_id, scope, session_id, events, since, expires_at,
+                     login_until)
+VALUES (:digest, :organization_id, :key_id, :key_digest, :user_id, :scope, :session_id, :events, :since, :expires_at,
+        :login_until)
 """
 _REDEEM = """
 -- any organization: the ticket says whose it is
 DELETE FROM tickets WHERE digest = :digest
-RETURNING organization_id, key_id, key_digest, user_id, scope, session_id, events, since, expires_at
+RETURNING organization_id, key_id, key_digest, user_id, scope, session_id, events, since, expires_at, login_until
 """
 _KNOWN = "-- any organization: the ticket says whose it is\nSELECT 1 FROM tickets WHERE digest = :digest"
 _EXPIRE = "-- any organization: their time is over\nDELETE FROM tickets WHERE expires_at <= :now"
@@ -45,7 +47,7 @@ async def issue(gw: Gateway, caller: Caller, wish: AskTicket) -> str:
     """A new ticket; only its holder ever sees it.
 
     Raises:
-        Forbidden: the firehose is the platform's.
+        Forbidden: the firehose is the platform's; everything else is for who acts for an organization.
         BadRequest: a session scope without a session, a `since` that is no event id or goes with the firehose.
         NotFound: no such session that the caller sees.
     """
@@ -56,6 +58,8 @@ async def issue(gw: Gateway, caller: Caller, wish: AskTicket) -> str:
             raise Forbidden("the firehose is the platform's")
         if since is not None:
             raise BadRequest.field("since", "does not go with the firehose, which is live only")
+    elif "events" not in caller.capabilities:
+        raise Forbidden("this needs the capability events")
     if wish.scope == "session":
         if session_id is None:
             raise BadRequest.field("session", "is missing")
@@ -82,6 +86,7 @@ async def issue(gw: Gateway, caller: Caller, wish: AskTicket) -> str:
             events=None if names is None else msgspec.json.encode(names).decode(),
             since=since,
             expires_at=gw.clock.now() + TICKET_SECONDS * 1000,
+            login_until=None if isinstance(caller.login_until, UnsetType) else caller.login_until,
         )
 
     await gw.db.write(work)
@@ -92,7 +97,7 @@ async def redeem(gw: Gateway, secret: str) -> Redeemed:
     """What the ticket was made for; it is worth nothing from now on.
 
     Raises:
-        Unauthorized: unknown, used, too old, or its key is no longer what it was; which of them is not told.
+        Unauthorized: unknown, used, too old, or its key or login is no longer what it was; which is not told.
     """
 
     async def work(tx: Tx) -> Row | None:
@@ -101,8 +106,8 @@ async def redeem(gw: Gateway, secret: str) -> Redeemed:
     row = await gw.db.write(work)
     if row is None:
         raise Unauthorized(_REFUSAL)
-    organization_id, key_id, key_digest, user_id, scope, session_id, names, since, expires_at = row
-    if expires_at <= gw.clock.now():
+    organization_id, key_id, key_digest, user_id, scope, session_id, names, since, expires_at, login_until = row
+    if min(expires_at, login_until or expires_at) <= gw.clock.now():
         raise Unauthorized(_REFUSAL)
     limit = None
     if key_id is not None:
@@ -116,6 +121,7 @@ async def redeem(gw: Gateway, secret: str) -> Redeemed:
         key_id=UNSET if key_id is None else key_id,
         user_id=UNSET if user_id is None else user_id,
         session_ids=UNSET if limit is None else limit,
+        login_until=UNSET if login_until is None else login_until,
     )
     wanted = None if names is None else frozenset(msgspec.json.decode(names, type=list[str]))
     return Redeemed(caller=caller, scope=scope, session_id=session_id, names=wanted, since=since)

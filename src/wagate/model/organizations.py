@@ -12,7 +12,16 @@ Capability = Literal["read", "send", "manage", "events"]
 CAPABILITIES: tuple[Capability, ...] = ("read", "send", "manage", "events")
 PlatformRole = Literal["super_admin"]
 """Above all organizations; a person's login alone can bring it, no key."""
+ROLES: dict[str, frozenset[Capability]] = {
+    "owner": frozenset(CAPABILITIES),
+    "admin": frozenset(CAPABILITIES),
+    "member": frozenset({"read", "send", "events"}),
+}
+"""What a person may do in the organization that they act for, by their role there."""
 
+
+ORGANIZATION_ID = r"[A-Za-z0-9_-]{1,64}"
+"""What an organization's id may be, also where an identity provider chose it: one word in any subject, path or log."""
 
 SessionId = Annotated[Line, Meta(min_length=1, max_length=64)]
 
@@ -56,7 +65,11 @@ class CreateKey(Ask, frozen=True, kw_only=True):
 
 
 class Caller(Shape, frozen=True, kw_only=True):
-    """Who is asking: an organization, and what the credential may do."""
+    """Who is asking: an organization, and what the credential may do.
+
+    A key has `key_id`, perhaps `session_ids` and `expires_at`. A person has `user_id`, and `login_until`: when their
+    login token is over. A person who acts for no organization has an empty one, and no capability in it.
+    """
 
     organization_id: str
     capabilities: frozenset[Capability | PlatformRole]
@@ -64,3 +77,4 @@ class Caller(Shape, frozen=True, kw_only=True):
     user_id: Maybe[str] = UNSET
     session_ids: Maybe[frozenset[str]] = UNSET
     expires_at: Maybe[Millis] = UNSET
+    login_until: Maybe[Millis] = UNSET

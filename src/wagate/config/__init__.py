@@ -11,17 +11,38 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
-import math
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from wagate.config.kinds import (
+    ADDRESS,
+    CLAIM,
+    DATABASE,
+    FETCHED,
+    HOST,
+    NETWORKS,
+    NODE,
+    ORIGINS,
+    PATH,
+    RATE,
+    SWITCH,
+    VISIBLE,
+    Kind,
+    one_of,
+    seconds,
+    text,
+    whole,
+)
 
 PREFIX = "WAGATE_"
 _SETTING = "setting"
+_LOGIN = ("jwks_url", "jwt_issuer", "jwt_audience")
+"""What login tokens need, all of it."""
 
 
 class SettingsError(ValueError):
@@ -44,22 +65,14 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kind:
-    """How a value is read: `read` raises ValueError for what `allowed` does not describe."""
-
-    allowed: str
-    read: Callable[[str], Any]
-
-
-@dataclasses.dataclass(frozen=True)
 class _Declared:
-    kind: _Kind
+    kind: Kind
     sentence: str
     shown: str
     secret: bool
 
 
-def _setting(default: Any, kind: _Kind, sentence: str, *, shown: str = "", secret: bool = False) -> Any:
+def _setting(default: Any, kind: Kind, sentence: str, *, shown: str = "", secret: bool = False) -> Any:
     """Declare a field; `shown` is what the docs give as default where it is worked out at the start."""
     declared = _Declared(kind, sentence, shown or _as_written(default), secret)
     return dataclasses.field(default=default, repr=not secret, metadata={_SETTING: declared})
@@ -71,187 +84,114 @@ def _as_written(default: Any) -> str:
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
 
-def _text(allowed: str, pattern: str) -> _Kind:
-    def read(value: str) -> str:
-        if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError
-        return value
-
-    return _Kind(allowed, read)
-
-
-def _one_of(*words: str) -> _Kind:
-    written = _text(" or ".join([", ".join(words[:-1]), words[-1]]), "|".join(words))
-    return _Kind(written.allowed, lambda value: written.read(value.lower()))
-
-
-def _whole(low: int, high: int, more: str = "") -> _Kind:
-    def read(value: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", value, re.ASCII) or not low <= int(value) <= high:
-            raise ValueError
-        return int(value)
-
-    return _Kind(f"a whole number from {low} to {high}{more}", read)
-
-
-def _seconds(low: float, high: float) -> _Kind:
-    def read(value: str) -> float:
-        number = float(value)
-        if not math.isfinite(number) or not low <= number <= high:
-            raise ValueError
-        return number
-
-    return _Kind(f"seconds from {low:g} to {high:g}", read)
-
-
-def _read_switch(value: str) -> bool:
-    return {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}[
-        value.lower()
-    ]
-
-
-def _read_path(value: str) -> Path:
-    if "\0" in value:
-        raise ValueError
-    return Path(value).expanduser()
-
-
-def _read_host(value: str) -> str:
-    is_name = re.fullmatch(r"([A-Za-z0-9-]+\.)*[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*", value, re.ASCII)
-    if not is_name:
-        ipaddress.ip_address(value)
-    return value
-
-
-def _read_database(value: str) -> str:
-    parts = urlsplit(value)
-    whole = parts.scheme == "sqlite" or (parts.scheme in ("postgresql", "postgres") and (parts.netloc or parts.query))
-    if not whole or "://" not in value:
-        raise ValueError
-    parts.port  # noqa: B018 - raises when it is none
-    return value
-
-
-def _read_origins(value: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
-            raise ValueError
-        if "@" in parts.netloc or "*" in origin:
-            raise ValueError
-        parts.port  # noqa: B018 - raises when it is none
-    return origins
-
-
-def _read_networks(value: str) -> tuple[str, ...]:
-    networks = tuple(network.strip() for network in value.split(",") if network.strip())
-    for network in networks:
-        ipaddress.ip_network(network)
-    return networks
-
-
-def _read_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-        raise ValueError
-    parts.port  # noqa: B018 - raises when it is none
-    return value.rstrip("/")
-
-
-_PATH = _Kind("a path", _read_path)
-_SWITCH = _Kind("on or off", _read_switch)
-_HOST = _Kind("an IP address or a host name", _read_host)
-_DATABASE = _Kind("sqlite:///path/to/file or postgresql://user:password@host/name", _read_database)
-_NODE = _text("1 to 64 letters, digits, dots, dashes and underscores", r"[A-Za-z0-9._-]{1,64}")
-_ORIGINS = _Kind("origins such as https://app.example.com, separated by commas", _read_origins)
-_NETWORKS = _Kind("networks such as 10.1.0.0/16, separated by commas", _read_networks)
-_ADDRESS = _Kind("an address such as http://127.0.0.1:8080", _read_address)
-_RATE = _whole(0, 1_000_000, "; 0 is unlimited")
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a gateway and the commands on its data are told. Made by `load`; tests may make one directly."""
 
     data_dir: Path = _setting(  # noqa: RUF009 - a path does not change
         Path("data"),
-        _PATH,
+        PATH,
         "Where the database, the media files (`blobs`), the secret key and the demo key live.",
         shown="./data",
     )
-    host: str = _setting("127.0.0.1", _HOST, "The address to listen on.")
-    port: int = _setting(8080, _whole(0, 65535, "; 0 takes a free one"), "The port to listen on.")
+    host: str = _setting("127.0.0.1", HOST, "The address to listen on.")
+    port: int = _setting(8080, whole(0, 65535, "; 0 takes a free one"), "The port to listen on.")
     database_url: str = _setting(
         "",
-        _DATABASE,
+        DATABASE,
         "The database. It is shown without its password.",
         shown="the SQLite file wagate.db in the data directory",
         secret=True,
     )
     secret_key: str = _setting(
         "",
-        _text("at least 32 visible characters", r"[!-~]{32,1024}"),
+        text("at least 32 visible characters", r"[!-~]{32,1024}"),
         "What cursors are signed and secrets are encrypted with. Every process on one database needs the same.",
         shown="made at the first start and kept in secret.key in the data directory",
         secret=True,
     )
-    node_id: str = _setting(
-        "", _NODE, "This process's name among those that share a database.", shown="the host's name"
-    )
+    node_id: str = _setting("", NODE, "This process's name among those that share a database.", shown="the host's name")
     engine: str = _setting(
-        "sandbox", _one_of("sandbox", "whatsapp"), "The engine of a new session that does not name one."
+        "sandbox", one_of("sandbox", "whatsapp"), "The engine of a new session that does not name one."
     )
-    sandbox: bool = _setting(True, _SWITCH, "Whether the sandbox, its sessions and its routes exist.")
+    sandbox: bool = _setting(True, SWITCH, "Whether the sandbox, its sessions and its routes exist.")
     sandbox_seed: int = _setting(
-        0, _whole(0, 2**31 - 1), "What the sandbox draws its numbers from: the same seed, the same network."
+        0, whole(0, 2**31 - 1), "What the sandbox draws its numbers from: the same seed, the same network."
     )
     clock: str = _setting(
         "system",
-        _one_of("system", "manual"),
+        one_of("system", "manual"),
         "Whose time it is: the machine's, or one that only the sandbox's clock route moves.",
     )
     send_timeout: float = _setting(
-        30.0, _seconds(0.1, 600), "How long a synchronous send waits for WhatsApp's answer.", shown="30"
+        30.0, seconds(0.1, 600), "How long a synchronous send waits for WhatsApp's answer.", shown="30"
     )
-    default_rate_per_min: int = _setting(20, _RATE, "Sends a minute that a new session may make.")
-    default_rate_per_hour: int = _setting(200, _RATE, "Sends an hour that a new session may make.")
-    auto_read: bool = _setting(False, _SWITCH, "Whether new sessions send a read receipt for what they have stored.")
-    event_days: int = _setting(7, _whole(1, 3650), "Days for which the event log is kept.")
-    media_days: int = _setting(7, _whole(1, 3650), "Days for which the files of messages are kept.")
+    default_rate_per_min: int = _setting(20, RATE, "Sends a minute that a new session may make.")
+    default_rate_per_hour: int = _setting(200, RATE, "Sends an hour that a new session may make.")
+    auto_read: bool = _setting(False, SWITCH, "Whether new sessions send a read receipt for what they have stored.")
+    event_days: int = _setting(7, whole(1, 3650), "Days for which the event log is kept.")
+    media_days: int = _setting(7, whole(1, 3650), "Days for which the files of messages are kept.")
     media_fetch: str = _setting(
         "on_demand",
-        _one_of("on_demand", "on_arrival"),
+        one_of("on_demand", "on_arrival"),
         "When the files of incoming messages are fetched: when somebody asks for one, or as they arrive.",
     )
     allowed_networks: tuple[str, ...] = _setting(
         (),
-        _NETWORKS,
+        NETWORKS,
         "Networks that are not public and that addresses given by customers may lead to all the same.",
         shown="none",
     )
+    jwks_url: str = _setting(
+        "",
+        FETCHED,
+        "Where the identity provider publishes its keys. With it people may call the gateway with its login tokens.",
+        shown="none",
+    )
+    jwt_issuer: str = _setting(
+        "", VISIBLE, "What a login token's `iss` must be, to the letter.", shown="none; needed with `WAGATE_JWKS_URL`"
+    )
+    jwt_audience: str = _setting(
+        "",
+        VISIBLE,
+        "What a login token's `aud` must be or hold: this gateway's name at the provider.",
+        shown="none; needed with `WAGATE_JWKS_URL`",
+    )
+    jwt_user_claim: str = _setting("sub", CLAIM, "The claim of a login token that says who the person is.")
+    jwt_org_claim: str = _setting(
+        "activeOrganizationId", CLAIM, "The claim that says for which organization the person acts."
+    )
+    jwt_org_role_claim: str = _setting(
+        "orgRole", CLAIM, "The claim that says what they are there: `owner`, `admin` or `member`."
+    )
+    jwt_role_claim: str = _setting(
+        "role", CLAIM, "The claim that says `super_admin` of who stands above all organizations."
+    )
+    jwt_create_orgs: bool = _setting(
+        False, SWITCH, "Whether an organization that a login token names and that is unknown here is made."
+    )
     cors_origins: tuple[str, ...] = _setting(
-        (), _ORIGINS, "Web pages of these origins may call the gateway.", shown="none"
+        (), ORIGINS, "Web pages of these origins may call the gateway.", shown="none"
     )
     metrics_port: int = _setting(
-        0, _whole(0, 65535, "; 0 is off"), "A port on 127.0.0.1 that serves /metrics, open to this machine."
+        0, whole(0, 65535, "; 0 is off"), "A port on 127.0.0.1 that serves /metrics, open to this machine."
     )
     metrics_token: str = _setting(
         "",
-        _text("at least 16 visible characters", r"[!-~]{16,1024}"),
+        text("at least 16 visible characters", r"[!-~]{16,1024}"),
         "With it /metrics is served on the main port too, to whoever sends it as a bearer token.",
         shown="none",
         secret=True,
     )
     tracing: bool = _setting(
         False,
-        _SWITCH,
+        SWITCH,
         "Whether spans go to a collector (needs `wagate[tracing]`); `OTEL_…` variables say where and how.",
     )
-    log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "The least that is logged.")
+    log_level: str = _setting("info", one_of("debug", "info", "warning", "error"), "The least that is logged.")
     log_format: str = _setting(
         "",
-        _one_of("json", "console"),
+        one_of("json", "console"),
         "One JSON object a line, or lines for people.",
         shown="console on a terminal, else json",
     )
@@ -289,13 +229,13 @@ class ClientSettings:
 
     url: str = _setting(
         "http://127.0.0.1:8080",
-        _ADDRESS,
+        ADDRESS,
         "The gateway that the client commands call.",
         shown="http://127.0.0.1: and `WAGATE_PORT`",
     )
     api_key: str = _setting(
         "",
-        _text("a key as `wagate keys create` printed it", r"wa_[0-9A-Za-z]{20,100}"),
+        text("a key as `wagate keys create` printed it", r"wa_[0-9A-Za-z]{20,100}"),
         "The key that the client commands call with.",
         shown="the demo key in the data directory, if there is one",
         secret=True,
@@ -313,6 +253,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         problems.append("WAGATE_CLOCK: manual cannot go with WAGATE_ENGINE=whatsapp: the real network keeps real time.")
     if values.get("metrics_port") and values["metrics_port"] == values.get("port", 8080):
         problems.append("WAGATE_METRICS_PORT: it must differ from WAGATE_PORT.")
+    if any(map(values.get, _LOGIN)):
+        names = [PREFIX + name.upper() for name in _LOGIN]
+        missing = [each for each in names if not values.get(each.removeprefix(PREFIX).lower())]
+        told = {problem.partition(":")[0] for problem in problems}
+        all_three = f"login tokens need {', '.join(names[:-1])} and {names[-1]}"
+        problems += [f"{each}: it is missing; {all_three}." for each in missing if each not in told]
     if problems:
         raise SettingsError(problems)
     return Settings(**values)
@@ -367,7 +313,7 @@ def settings_table() -> str:
         "Everything is set by environment variables; an empty one counts as absent. A value that cannot be used\n"
         "is named at the start, together with all others; `wagate doctor` shows what is set, what works and what\n"
         "is missing. "
-        "This page is printed from `src/wagate/config.py`.\n"
+        "This page is printed from `src/wagate/config/__init__.py`.\n"
     )
     parts = [("The gateway, and the commands on its data", Settings), ("Commands that call a gateway", ClientSettings)]
     return head + "".join(f"\n## {title}\n\n{_table(settings(kind))}" for title, kind in parts)
