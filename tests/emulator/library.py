@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from ctypes.util import find_library
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,8 @@ def why_not() -> str:
         return "the key replacement works on Linux, x86-64 or aarch64, only"
     if find_spec("neonize") is None:
         return "neonize is not installed"
+    if find_library("magic") is None:
+        return "the library's own client needs the system's libmagic: apt-get install libmagic1"
     return ""
 
 

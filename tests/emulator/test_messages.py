@@ -185,3 +185,13 @@ async def test_a_status_update_reaches_the_contacts_of_its_author(town: Town) ->
     told = (await town.cleo.text("sunny today")).told["Info"]["MessageSource"]
     assert (told["Chat"]["User"], told["Chat"]["Server"]) == ("status", "broadcast")
     assert not any(text_of(each.told) == "sunny today" for each in town.ben.told if each.kind == "Message")
+
+
+async def test_a_device_short_of_keys_is_asked_for_more(town: Town) -> None:
+    device = town.emulator.person(CLEO).devices[0]
+    while len(device.prekeys) > 3:
+        device.prekeys.popitem()
+    dora = await town.library.link("dora", "99900000004")
+    await dora.call("send_message", jid(CLEO), "a first word")
+    await town.cleo.text("a first word")
+    await eventually(lambda: len(device.prekeys) > 40)
