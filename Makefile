@@ -33,10 +33,10 @@ run: .venv/.installed  ## start the gateway on 127.0.0.1:8080, data in ./data
 	$(BIN)/wagate serve
 
 test: lint  ## everything: style, types, every test (PostgreSQL's where its programs are found)
-	$(PYTEST) -n auto --dist loadfile
+	$(PYTEST) -m "not long" -n auto --dist loadfile
 
 test-fast: .venv/.installed  ## the inner loop: no slow tests, no PostgreSQL, stops at the first failure
-	$(PYTEST) -m "not slow and not postgres" -x -n auto --dist loadfile
+	$(PYTEST) -m "not slow and not long and not postgres" -x -n auto --dist loadfile
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
@@ -56,7 +56,8 @@ fuzz: .venv/.installed  ## the property tests with many more examples
 bench: .venv/.installed  ## measure the workloads of docs/benchmarks.md
 	$(BIN)/python -m bench
 
-soak: .venv/.installed  ## the long runs: kill everything for 5 minutes, send for 30; watch loss, memory, descriptors
+soak: .venv/.installed  ## the long runs: what waits in real time, kill everything for 5 minutes, send for 30
+	$(PYTEST) -m long --timeout 300
 	$(BIN)/python -m bench.soak
 
 # One lock for every platform and Python ≥ 3.11, with hashes and without addresses. uv lives in an environment of its own.

@@ -199,6 +199,7 @@ async def test_who_kills_its_host_three_times_is_given_up_and_the_others_go_on(v
         assert not other.reports
 
 
+@pytest.mark.long
 async def test_a_deaf_line_is_replaced_within_ninety_seconds(village: Village) -> None:
     async with online(village, "s1") as (world, (ann, sink)):
         world.emulator.person(ANN).deafen()
