@@ -65,7 +65,7 @@ class Company:
     def forget(self) -> None:
         """Everybody forgets what was heard so far."""
         for each in (self.ann, self.tablet, self.ben, self.cat):
-            each.sink.calls.clear()
+            each.sink.forget()
 
     async def file(self, key: str, octets: bytes, mimetype: str, **more: Any) -> Media:
         """A file that the gateway has under a key of its own."""
