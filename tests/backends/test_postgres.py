@@ -135,7 +135,7 @@ async def test_a_deadlock_with_another_process_is_survived(db: PostgresDatabase,
 async def wait_for_lock(*, beside_of: PostgresDatabase) -> None:
     """Until the other one has changed its first row."""
     held = "SELECT COUNT(*) FROM pg_locks WHERE relation = CAST('counters' AS regclass) AND mode = 'RowExclusiveLock'"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await beside_of.one(held) == (0,):
             pass
 

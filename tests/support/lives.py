@@ -83,7 +83,7 @@ class Life(SandboxGateway):
     def status_of(self, path: str) -> int:
         """The status of a GET outside /api/v1."""
         place = urlsplit(self.url)
-        line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=10)
+        line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=30)
         try:
             line.request("GET", path)
             return line.getresponse().status
