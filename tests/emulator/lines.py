@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EDGE = b"ED\0\1"
-GRACE = 0.5
+GRACE = 3.0
 
 
 class Line:
