@@ -16,6 +16,10 @@ import zlib
 from collections import deque
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 _HEAD = struct.Struct(">IIQ")
 _REWRITE_OCTETS = 4 << 20
 
@@ -119,24 +123,30 @@ class Spool:
             else:
                 self._forget(number)
             whole += _HEAD.size + length
+        if whole < len(read):
+            log.warning("the end of a spool is torn and cut off", file=str(self._path), octets=len(read) - whole)
         os.ftruncate(self._descriptor, whole)
         return whole
 
     def _rewrite(self) -> None:
-        """Write anew what is kept; until it stands there whole, the old file is the one that counts."""
-        path, octets = self._path.with_suffix(".new"), 0
-        new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        """Write what is kept into a new file. Where that fails the old one goes on: it holds everything."""
+        new = self._path.with_suffix(".new")
         try:
-            for number, record in self._kept:
-                _write(new, number, record)
-                octets += _HEAD.size + len(record)
-            os.fsync(new)
-            os.replace(path, self._path)
-        except OSError:
-            os.close(new)
-            raise
-        old, self._descriptor, self._octets = self._descriptor, new, octets
-        os.close(old)
+            descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                for number, record in self._kept:
+                    _write(descriptor, number, record)
+                os.fsync(descriptor)
+                os.replace(new, self._path)
+            except OSError:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            log.warning("a spool cannot be written anew", file=str(self._path), error=str(error))
+            return
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._octets = sum(_HEAD.size + len(record) for _, record in self._kept)
         _sync_folder(self._path.parent)
 
 
