@@ -5,6 +5,8 @@ PYTEST := $(BIN)/python -m pytest
 UV_VERSION := 0.13.9
 # pip is taken as it comes with Python: it neither upgrades itself nor speaks of it.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of programs: none need compile the sources again, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 APT_LINE := apt-get install make python3-venv
 
