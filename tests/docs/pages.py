@@ -18,6 +18,7 @@ import msgspec
 import wagate.cli
 from tests.docs.capabilities import capabilities_page
 from tests.docs.dialects import wasend_guide
+from tests.docs.host_protocol import host_protocol_page
 from tests.docs.story import EXAMPLES
 from tests.support.source import PACKAGE, ROOT, files
 from wagate.api.openapi import document, errors_of
@@ -161,6 +162,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_table,
     "docs/guides/wasend.md": wasend_guide,
     "docs/reference/metrics.md": metrics_page,
+    "docs/reference/host-protocol.md": host_protocol_page,
     "docs/reference/commands.md": lambda: commands_page(wagate.cli.app),
     **{
         f"src/wagate/backends/migrations/{migrate.WHOLE.format(dialect)}": partial(migrate.whole, dialect)
