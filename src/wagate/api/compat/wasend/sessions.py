@@ -15,16 +15,15 @@ from wagate.api.compat.wasend.serving import served
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import MANAGE, Call
 from wagate.api.sessions import LOOK, drawn
-from wagate.errors import BadRequest, Conflict, Forbidden, NotFound, WagateError
-from wagate.gateway import Gateway, Window, organizations, sessions, webhooks
+from wagate.errors import BadRequest, Conflict, Forbidden, NotFound
+from wagate.gateway import Gateway, Window, budgets, organizations, sessions, webhooks
+from wagate.gateway.sessions import Setup
 from wagate.model import Ask, Line, Maybe, Shape, jid
 from wagate.model.organizations import Caller
-from wagate.model.sessions import CreateSession, Label, Session, UpdateSession
+from wagate.model.sessions import CreateSession, Label, Session
 from wagate.model.webhooks import CreateWebhook, Webhook
 
 _QR_SECONDS = 10.0
-_CAUTIOUS = (20, 200)
-"""Sends a minute and an hour of a protected account, where the operator's own budget is unlimited."""
 _STATUS = {
     "stopped": "STOPPED",
     "starting": "STARTING",
@@ -189,18 +188,13 @@ async def create_session(call: Call) -> Whole:
     """Create a session on the gateway's default engine, with its budget and its webhook."""
     body: NewSession = call.body
     said = Remarks(phone=jid.phone(body.phone_number, "phoneNumber"), message_logging=bool(body.enable_message_logging))
-    hook = _hook(call.gw, body)
-    kept = msgspec.json.encode(said).decode()
-    session = await sessions.create(call.gw, call.caller, CreateSession(label=body.session_name), remarks=kept)
-    try:
-        await _protect(call, session, body.enable_account_protection)
-        if hook is not None:
-            of_session = msgspec.structs.replace(hook, session_id=session.id)
-            await webhooks.create(call.gw, call.caller, of_session, bound=True)
-    except WagateError:
-        await sessions.delete(call.gw, call.caller, session.id)
-        raise
-    return await _whole(call, await sessions.get(call.gw, call.caller, session.id))
+    setup = Setup(
+        remarks=msgspec.json.encode(said).decode(),
+        rates=budgets.protecting(call.gw.rules, body.enable_account_protection),
+        webhook=_hook(call.gw, body),
+    )
+    wish = CreateSession(label=body.session_name)
+    return await _whole(call, await sessions.create(call.gw, call.caller, wish, setup=setup))
 
 
 def _hook(gw: Gateway, body: NewSession) -> CreateWebhook | None:
@@ -214,15 +208,6 @@ def _hook(gw: Gateway, body: NewSession) -> CreateWebhook | None:
     except BadRequest as error:
         raise BadRequest.field("webhookUrl", error.message.removeprefix("url: ")) from None
     return CreateWebhook(url=body.webhook_url, active=bool(body.enable_webhook))
-
-
-async def _protect(call: Call, session: Session, wanted: bool | None) -> None:
-    """A protected account has a send budget, another has none; unsaid, it has the operator's."""
-    protected = session.rate_per_min > 0 or session.rate_per_hour > 0
-    if wanted is None or wanted == protected:
-        return
-    minute, hour = _CAUTIOUS if wanted else (0, 0)
-    await sessions.update(call.gw, call.caller, session.id, UpdateSession(rate_per_min=minute, rate_per_hour=hour))
 
 
 async def list_sessions(call: Call) -> SessionList:
@@ -310,7 +295,7 @@ def _told(call: Call, session: Session, said: str | None, hook: Webhook | None) 
     remarks = Remarks(phone="", message_logging=True) if said is None else msgspec.json.decode(said, type=Remarks)
     number = session.phone_number or remarks.phone
     switches: dict[str, Any] = {
-        "enable_account_protection": session.rate_per_min > 0 or session.rate_per_hour > 0,
+        "enable_account_protection": budgets.limited(session),
         "enable_message_logging": remarks.message_logging,
         "enable_webhook": hook is not None and hook.active,
     }
