@@ -105,10 +105,6 @@ _TAGS = """
 SELECT group_jid, tags FROM groups
 WHERE organization_id = :organization_id AND session_id = :session_id AND tags IS NOT NULL
 """
-_MEMBERSHIPS = """
-SELECT group_jid FROM members WHERE organization_id = :organization_id AND session_id = :session_id
-  AND lid IN ({each:addresses}) AND present = 1 ORDER BY id
-"""
 _EVERY_MEMBER = """
 SELECT id, session_id, group_jid, lid, role, first_seen_at, last_seen_at, tag, phone_number FROM members
 WHERE organization_id = :organization_id AND session_id = :session_id AND present = 1
@@ -251,19 +247,6 @@ async def members_of(
     for row in rows:
         found[row[2]].append(_member(row))
     return found
-
-
-async def memberships(gw: Gateway, caller: Caller, session_id: str) -> set[str]:
-    """The groups that the session's account is in, as stored."""
-    session = await sessions.require(gw.db, caller, session_id)
-    addresses = [address for address in (session.wa_jid, session.wa_lid) if isinstance(address, str)]
-    rows = await gw.db.all(
-        _MEMBERSHIPS,
-        organization_id=caller.organization_id,
-        session_id=session_id,
-        addresses=msgspec.json.encode(addresses).decode(),
-    )
-    return {row[0] for row in rows}
 
 
 async def tag(gw: Gateway, caller: Caller, session_id: str, group_jid: str, tags: Sequence[str]) -> None:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from wagate.api import groups as native
-from wagate.api.compat.wasend import pictures, shapes, standings
+from wagate.api.compat.wasend import pictures, shapes
 from wagate.api.compat.wasend.serving import ADMIN, served
 from wagate.api.compat.wasend.shapes import Ended, GroupTold, Joined
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, SEND, Call, Reply
 from wagate.api.sessions import LIVE
 from wagate.errors import BadRequest, NotFound, Refused, WagateError
-from wagate.gateway import Window, actions, groups, media
+from wagate.gateway import Window, actions, groups, media, standings
 from wagate.model import Ask, Line, jid
 from wagate.model import actions as live
 from wagate.model.contents import Media
@@ -131,10 +131,10 @@ async def get_group(call: Call) -> GroupTold:
 async def one(call: Call) -> GroupTold:
     """The path's group as stored, with its participants and tags."""
     where = call.gw, call.caller, call.path["session"]
-    group = await groups.get(*where, call.path["gid"])
-    members, _ = await groups.members(*where, group.group_jid, _EVERY)
-    status = await standings.standing_of(call, group.group_jid)
-    return shapes.told(group, members, tags=(await groups.tags(*where)).get(group.group_jid, ()), status=status)
+    group, name = await groups.get(*where, call.path["gid"]), call.path["gid"]
+    members, _ = await groups.members(*where, name, _EVERY)
+    tags, stands = await groups.tags(*where), await standings.of(*where, name)
+    return shapes.told(group, members, tags=tags.get(name, ()), status=stands.get(name, UNSET))
 
 
 async def join_info(call: Call) -> InvitedTo:
@@ -238,11 +238,9 @@ SERVED = [
         sdk="getGroup",
         capability=READ,
         answer=GroupTold,
-        difference=standings.EMPTY,
+        difference=shapes.EMPTY,
     ),
-    served(
-        "getGroupInfo", f"GET {_GROUP}/info", get_group, capability=READ, answer=GroupTold, difference=standings.EMPTY
-    ),
+    served("getGroupInfo", f"GET {_GROUP}/info", get_group, capability=READ, answer=GroupTold, difference=shapes.EMPTY),
     served(
         "leaveGroup",
         f"POST {_GROUP}/leave",
