@@ -76,11 +76,11 @@ async def create_group(call: Call) -> Reply:
     body: NewGroup = call.body
     session, asked = call.path["session"], [each if isinstance(each, str) else each.id for each in body.participants]
     people = [jid.person(text, f"participants[{position}].id") for position, text in enumerate(asked)]
-    admins = [
+    admins = dict.fromkeys(
         person
         for person, each in zip(people, body.participants, strict=True)
         if isinstance(each, NewParticipant) and each.is_admin
-    ]
+    )
     await actions.require_connected(call.gw, call.caller, session)
     # Before the group is made: a picture that cannot be had must not leave a group behind.
     files = [] if body.picture_url is None else await media.take_in(
@@ -90,7 +90,7 @@ async def create_group(call: Call) -> Reply:
         action = live.CreateGroup(subject=body.name, people=list(dict.fromkeys(people)))
         created: CreatedGroup = await actions.ask(call.gw, call.caller, session, action)
         call.path["gid"] = created.group_jid
-        await _furnish(call, body, admins, files)
+        await _furnish(call, body, list(admins), files)
     finally:
         await media.discard(call.gw, call.caller, files)
     return Reply(status=201, body=await one(call))
@@ -118,9 +118,8 @@ async def _raise(call: Call, admins: list[str]) -> None:
         return
     members, _ = await groups.members(call.gw, call.caller, call.path["session"], call.path["gid"], _EVERY)
     present = {address for each in members for address in (each.lid, f"{each.phone_number}@{jid.PHONE}")}
-    for person in dict.fromkeys(admins):
-        if person in present:
-            await _ask(call, live.PromoteMember(group=call.path["gid"], person=person))
+    steps = [live.PromoteMember(group=call.path["gid"], person=each) for each in admins if each in present]
+    await groups.change_members(call.gw, call.caller, call.path["session"], steps)
 
 
 async def get_group(call: Call) -> GroupTold:
