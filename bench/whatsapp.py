@@ -177,6 +177,7 @@ async def _alone(place: Path, net: Network, found: _Found) -> None:
         env=os.environ | net.environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE, CLIENT_CORE}),
     )
     assert process.stdin is not None
