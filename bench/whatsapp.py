@@ -80,10 +80,10 @@ async def run(folder: Path, rounds: int) -> Workload:
         },
         loops=loops,
         remarks=[
-            f"The gateway and its hosts ({found.hosts}) have both cores, which the emulator shares; for the latency "
-            f"they have core {SERVER_CORE} alone. A host is killed {KILLS} times in each round; the probe asks "
-            f"{PER_SECOND} times a second from the kill until all sessions work again, on average "
-            f"{sum(found.back) / len(found.back):.1f} s.",
+            f"The gateway and its hosts ({found.hosts}) have both cores, which the emulator and the probe share. "
+            f"A host is killed {KILLS} times in each round; the probe asks {PER_SECOND} times a second, and what it "
+            "asked from the kill until all sessions work again counts, "
+            f"{sum(found.back) / len(found.back):.1f} s on average.",
             f"Of the {UNREACHABLE} sessions that reach nobody, {UNREACHABLE - SESSIONS} have copies of another's keys. "
             f"They are watched for {DEAD_SECONDS:.0f} s, {SETTLE_SECONDS:.0f} s after the start.",
         ],
@@ -202,7 +202,7 @@ async def _alone(place: Path, net: Network, found: _Found) -> None:
 
 
 async def _restart(place: Path, net: Network, found: _Found) -> list[str]:
-    """One life: back online, at rest, and on the server's core alone while hosts die; who works in the end."""
+    """One life: back online, at rest, and asked while hosts die; who works in the end."""
     began = time.perf_counter()
     async with _gateway(place, net.environment, SERVER_CORE, CLIENT_CORE) as server:
         await server.healthy()
@@ -216,7 +216,6 @@ async def _restart(place: Path, net: Network, found: _Found) -> list[str]:
         hosts = children(server.pid)
         found.hosts = len(hosts)
         found.proportional.append(sum(memory(pid)[1] for pid in (server.pid, *hosts)) / SESSIONS)
-        _keep_on(SERVER_CORE, server.pid, *hosts)
         id = (await caller.get("/sessions"))["data"][0]["id"]
         for host in random.Random(len(found.online)).sample(hosts, KILLS):
             await _kill(server, host, caller.request("GET", f"/sessions/{id}"), found)
@@ -244,14 +243,6 @@ async def _kill(server: Gateway, host: int, probe: bytes, found: _Found) -> None
     during = asyncio.ensure_future(killed())
     found.killed.append(await opened(server, requests, per_second=PER_SECOND, during=during))
     await during
-
-
-def _keep_on(core: int, *pids: int) -> None:
-    """Keep processes that run, and what they start, on one core."""
-    for pid in pids:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread), {core})
 
 
 async def _nobody_there(place: Path, proxy: str, environment: dict[str, str], found: _Found) -> None:

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 _STARTS_AT_ONCE = 2
 _BACKOFF_MOST = 60.0
-HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp.host")
+HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp")
 
 
 class Hosts(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp.host --socket FD`.
+"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp --socket FD`.
 
 The only process that loads the WhatsApp library. It speaks frames (`wire.py`) with the gateway over a socket that it
 inherits; its standard output and errors are a log, for the library writes there as it likes. When the gateway's end is
@@ -194,7 +194,7 @@ def log_plainly() -> None:
 def run() -> None:
     """The program."""
     log_plainly()
-    parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp.host")
+    parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp")
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     descriptor = parser.parse_args().socket
     os.umask(0o077)
