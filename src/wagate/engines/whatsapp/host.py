@@ -174,7 +174,7 @@ async def main(descriptor: int) -> None:
     faulthandler.dump_traceback_later(_END_SECONDS, exit=True)
     with contextlib.suppress(TimeoutError):
         await host.close()
-    # Not by the loop's own end: that waits for threads, and one may wait for WhatsApp for a minute.
+    # Not by the loop's own end: that waits for threads, and native code need not return.
     _leave(status)
 
 
