@@ -199,6 +199,9 @@ class Runner:
                 await self._connect()
                 tries = 0
                 await self._serve()
+            except base.NotTried:
+                self._stop_if_ended()
+                continue
             except base.ConnectionLost:
                 pass
             except base.LinkEnded as end:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wagate.engines.base import ConnectionLost, LinkEnded
+from wagate.engines.base import ConnectionLost, LinkEnded, NotTried
 from wagate.engines.whatsapp.reach import Reach
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +108,30 @@ async def test_whom_whatsapp_turns_away_has_reached_it() -> None:
     await fail(reach, network, "d", "e")
     network.there = True
     await asyncio.wait_for(reach.attempt(PROXY, "f", network.of("f")), 30)
+
+
+async def test_nobody_waits_for_a_turn_for_ever() -> None:
+    reach, network = Reach(NEVER, patience=0.05), Network(there=False)
+    await fail(reach, network, "a", "b", "c")
+    ends = await asyncio.gather(
+        *(reach.attempt(PROXY, f"{n}", network.of(f"{n}")) for n in range(20)), return_exceptions=True
+    )
+    assert all(isinstance(end, NotTried) for end in ends)
+    assert network.tried == ["a", "b", "c"]
+
+
+async def test_who_waits_takes_the_turn_of_who_waited_no_longer() -> None:
+    reach, network = Reach((0.2, 0.2), patience=0.05), Network(there=False)
+    await fail(reach, network, "a", "b", "c")
+    network.there = True
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await reach.attempt(PROXY, "d", network.of("d"))
+            except NotTried:
+                continue
+            break
+    assert network.tried == ["a", "b", "c", "d"]
 
 
 async def test_changes_are_told_once_and_without_the_proxys_password() -> None:

@@ -8,6 +8,7 @@ moment. One that cannot connect beside others that can is nobody's sign and wait
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -23,10 +24,12 @@ _AT_ONCE = 8
 _SIGNS = 3
 _FIRST_REST, _MOST_REST = 1.0, 30.0
 _REMIND_SECONDS = 900.0
+_PATIENCE_SECONDS = 45.0
+"""As long as a connection may take that nobody answers: who logs out waits no longer than ever."""
 
 
 class _Way:
-    """One way: who failed on it since anybody was let in, and who tries while it is down."""
+    """One way: who failed on it since anybody was let in, and who tries while it is down, not before `next`."""
 
     def __init__(self) -> None:
         self.room = asyncio.Semaphore(_AT_ONCE)
@@ -35,7 +38,7 @@ class _Way:
         self.up.set()
         self.failed: set[str] = set()
         self.tries = 0
-        self.rest = 0.0
+        self.rest = self.next = 0.0
         self.since = self.told = 0.0
 
     @property
@@ -44,28 +47,33 @@ class _Way:
 
 
 class Reach:
-    """The ways of one engine. `rest`: seconds between two tries of a way that is down, the first and the most."""
+    """The ways of one engine. `rest`: seconds between two tries of a way that is down, the first and the most;
+    `patience`: how long a session waits for its turn before it is told so.
+    """
 
-    def __init__(self, rest: tuple[float, float] = (_FIRST_REST, _MOST_REST)) -> None:
+    def __init__(
+        self, rest: tuple[float, float] = (_FIRST_REST, _MOST_REST), *, patience: float = _PATIENCE_SECONDS
+    ) -> None:
         self._rest = rest
+        self._patience = patience
         self._ways: dict[str, _Way] = {}
 
     async def attempt(self, proxy: str | None, session_id: str, go: Callable[[], Awaitable[None]]) -> None:
         """Connect a session when it may try; what `go` raises is raised.
 
         Raises:
+            NotTried: it was not its turn for as long as one may wait.
             ConnectionLost: not now.
             LinkEnded: WhatsApp answered, and does not want this session.
         """
         name = _name(proxy)
         way = self._ways.setdefault(name, _Way())
-        async with way.room:
-            while way.down:
-                async with way.probe:
-                    if way.down:
-                        await _until(way.up, way.rest)
-                    if way.down:
-                        return await self._go(name, way, session_id, go)
+        async with contextlib.AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await _turn(way, turn)
+            except TimeoutError:
+                raise base.NotTried from None
             await self._go(name, way, session_id, go)
 
     async def _go(self, name: str, way: _Way, session_id: str, go: Callable[[], Awaitable[None]]) -> None:
@@ -93,13 +101,15 @@ class Reach:
         first, now = session_id not in way.failed, time.monotonic()
         way.failed.add(session_id)
         if way.down:
-            way.rest = _jittered(min(way.rest * 2, self._rest[1]))
+            way.rest = min(way.rest * 2, self._rest[1])
+            way.next = now + _jittered(way.rest)
             if now - way.told >= _REMIND_SECONDS:
                 way.told = now
                 log.warning("WhatsApp is still not reached", way=name, tries=way.tries, seconds=round(now - way.since))
         elif len(way.failed) >= _SIGNS:
             way.up.clear()
-            way.rest, way.since, way.told = _jittered(self._rest[0]), now, now
+            way.rest, way.since, way.told = self._rest[0], now, now
+            way.next = now + _jittered(way.rest)
             log.warning("WhatsApp cannot be reached: one session tries for all", way=name)
         elif first:
             log.warning("a session cannot connect", session=session_id, way=name)
@@ -111,6 +121,19 @@ def _name(proxy: str | None) -> str:
         return "direct"
     parts = urlsplit(proxy)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+async def _turn(way: _Way, turn: contextlib.AsyncExitStack) -> None:
+    """Wait until one may try; `turn` holds what belongs to that."""
+    await turn.enter_async_context(way.room)
+    while way.down:
+        async with contextlib.AsyncExitStack() as probe:
+            await probe.enter_async_context(way.probe)
+            if way.down:
+                await _until(way.up, way.next - time.monotonic())
+            if way.down:
+                turn.push_async_exit(probe.pop_all())
+                return
 
 
 def _jittered(seconds: float) -> float:
