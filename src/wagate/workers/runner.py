@@ -45,7 +45,6 @@ class Runner:
     __slots__ = (
         "_again",
         "_backfiller",
-        "_claims",
         "_connection",
         "_ended",
         "_engine",
@@ -72,7 +71,6 @@ class Runner:
         self._lost = False
         self._ended: base.Ended | None = None
         self._online = False
-        self._claims = True
         self._again: int | None = None
         self._sends: dict[str, asyncio.Task[None]] = {}
         self._stops: list[Any] = []
