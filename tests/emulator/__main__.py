@@ -31,7 +31,11 @@ def _find_tests() -> None:
 async def _obey(emulator: Any, request: dict[str, Any]) -> Any:
     if request["do"] == "state":
         people = {
-            account.number: {"devices": [*account.devices], "online": [device.place for device in account.online]}
+            account.number: {
+                "devices": [*account.devices],
+                "online": [device.place for device in account.online],
+                "collisions": sum(device.collisions for device in account.devices.values()),
+            }
             for account in emulator.accounts
         }
         return {"people": people, "unknown": emulator.unknown, "asked": emulator.proxy.asked}

@@ -26,7 +26,9 @@ SignedPreKey = tuple[bytes, bytes, bytes]
 
 @dataclass(eq=False)
 class Device:
-    """One device. `waiting`: what it was sent and has not acknowledged, oldest first; `acknowledged`: ids in order."""
+    """One device. `waiting`: what it was sent and has not acknowledged, oldest first; `acknowledged`: ids in order;
+    `collisions`: logins that met an earlier connection of it.
+    """
 
     account: Account
     place: int
@@ -38,6 +40,7 @@ class Device:
     waiting: list[Node] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     logins: int = 0
+    collisions: int = 0
     line: Line | None = None
 
     def jid(self, mode: str = PHONE) -> Jid:

@@ -112,6 +112,7 @@ class Line:
             await self.end(Node("failure", {"reason": "401", "location": "lla"}))
             return False
         if device.line is not None:
+            device.collisions += 1
             await device.line.end(Node("stream:error", {}, [Node("conflict", {"type": "replaced"})]))
         self.device, device.line, self.entering = device, self, True
         device.logins += 1

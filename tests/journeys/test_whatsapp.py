@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,20 +100,28 @@ class Town(Life):
         return found
 
 
-@pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+@contextmanager
+def settled_town(folder: Path) -> Iterator[Town]:
+    """A town without inhabitants, in a folder; it ends with the context."""
     network = Network()
-    for name, value in network.environment.items():
-        path = [value, os.environ.get("PYTHONPATH", "")] if name == "PYTHONPATH" else [value]
-        monkeypatch.setenv(name, os.pathsep.join(filter(None, path)))
-    made = Town(tmp_path / "data", network, default_rate_per_min="0", default_rate_per_hour="0")
-    try:
-        made.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in network.environment.items():
+            path = [value, os.environ.get("PYTHONPATH", "")] if name == "PYTHONPATH" else [value]
+            patch.setenv(name, os.pathsep.join(filter(None, path)))
+        made = Town(folder / "data", network, default_rate_per_min="0", default_rate_per_hour="0")
+        try:
+            made.start()
+            yield made
+        finally:
+            if made.process is not None and made.process.poll() is None:
+                made.kill()
+            network.close()
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with settled_town(tmp_path) as made:
         yield made
-    finally:
-        if made.process is not None and made.process.poll() is None:
-            made.kill()
-        network.close()
 
 
 def test_two_linked_sessions_talk_and_a_killed_gateway_loses_nothing(town: Town) -> None:
@@ -126,7 +135,8 @@ def test_two_linked_sessions_talk_and_a_killed_gateway_loses_nothing(town: Town)
     assert "neonize" not in own, "the gateway's own process never loads the library"
     keys = [*(town.data_dir / "whatsapp").rglob("*")]
     assert all(file.stat().st_mode & 0o077 == 0 for file in keys)
-    town.network.do("delay", 30)
+    # Longer than the hosts may take to end: none waits for an acknowledgement.
+    town.network.do("delay", 300)
     with ThreadPoolExecutor(1) as pool:
         queued = [town.send(ann, BEN, f"{number}", how="?async=true").body["outboxId"] for number in range(3)]
         pool.submit(town.try_to, "POST", f"/sessions/{ben}/messages", {"type": "text", "to": ANN, "text": "cut off"})

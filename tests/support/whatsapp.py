@@ -61,7 +61,7 @@ class WhatsApp:
         path = [given.get("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
         given["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         told = [f"{name}={value}" for name, value in given.items()]
-        return ["env", *told, sys.executable, "-m", "wagate.engines.whatsapp.host"]
+        return ["env", *told, sys.executable, "-m", "wagate.engines.whatsapp"]
 
     async def close(self) -> None:
         """End it, and leave nothing behind."""

@@ -40,6 +40,10 @@ class SinkClosed(Exception):
     """
 
 
+class NotTried(ConnectionLost):
+    """Nothing was tried, for others find just now that the network is away: ask again at once, the asking waits."""
+
+
 class LinkEnded(Exception):
     """The network ended this link while connecting: trying again by itself is of no use."""
 

@@ -45,7 +45,6 @@ class Runner:
     __slots__ = (
         "_again",
         "_backfiller",
-        "_claims",
         "_connection",
         "_ended",
         "_engine",
@@ -72,7 +71,6 @@ class Runner:
         self._lost = False
         self._ended: base.Ended | None = None
         self._online = False
-        self._claims = True
         self._again: int | None = None
         self._sends: dict[str, asyncio.Task[None]] = {}
         self._stops: list[Any] = []
@@ -199,6 +197,9 @@ class Runner:
                 await self._connect()
                 tries = 0
                 await self._serve()
+            except base.NotTried:
+                self._stop_if_ended()
+                continue
             except base.ConnectionLost:
                 pass
             except base.LinkEnded as end:

@@ -2,12 +2,13 @@
 
 Python imports a module of this name at its start. It waits until `neonize._binder` has loaded the native library, then
 puts the key of EMULATOR_ROOT in the place of WhatsApp's, in the memory of this process only. No product has this file
-on its path, and without it the library refuses the emulator: a test shows it.
+on its path, and without it the library refuses the emulator: a test shows it. SIGUSR1 makes the library panic.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -47,4 +48,10 @@ class _Loader(Loader):
         trust(bytes.fromhex(os.environ["EMULATOR_ROOT"]))
 
 
+def _panic(*_: object) -> None:
+    """Die as the library does: it is asked about a session that it has not."""
+    sys.modules[_LOADS_THE_LIBRARY].gocode.GetMe(b"nobody")
+
+
 sys.meta_path.insert(0, _Trusting())
+signal.signal(signal.SIGUSR1, _panic)

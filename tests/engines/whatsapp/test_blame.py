@@ -22,12 +22,19 @@ def test_whoever_had_something_under_way_is_the_suspect() -> None:
     assert [blame.alone(id, 1) for id in "abc"] == [False, True, False]
 
 
-def test_without_a_sign_all_are_suspects() -> None:
+def test_without_a_sign_who_was_there_twice_is_a_suspect() -> None:
+    blame = Blame()
+    blame.died(["a", "b", "c"], [], 0)
+    assert not any(blame.alone(id, 1) for id in "abc"), "once may be the machine's doing"
+    blame.died(["a", "b", "d"], [], 2)
+    assert [blame.alone(id, 3) for id in "abcd"] == [True, True, False, False]
+
+
+def test_two_deaths_without_a_sign_that_lie_far_apart_make_nobody_a_suspect() -> None:
     blame = Blame()
     blame.died(["a", "b"], [], 0)
-    assert blame.alone("a", 1)
-    assert blame.alone("b", 1)
-    assert not blame.alone("c", 1)
+    blame.died(["a", "b"], [], PROBATION_SECONDS)
+    assert not blame.alone("a", PROBATION_SECONDS)
 
 
 def test_a_quiet_time_alone_restores_trust() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import tests.emulator.emulator as emulator_module
 from tests.emulator.emulator import Emulator
 from tests.support.engines import Recorder, jid, text
 from tests.support.whatsapp import PATIENCE, Village, WhatsApp, alive, eventually, why_not
@@ -216,6 +218,30 @@ async def test_a_deaf_line_is_replaced_within_ninety_seconds(village: Village) -
         world.emulator.person(ANN).deafen()
         await eventually(lambda: sink.of(LineLost), seconds=95)
         await ann.connect()
+
+
+async def test_a_dead_proxy_is_never_gone_past(village: Village, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The emulator's own proxy stands in the environment: whoever passed the session's by would get through.
+    async with online(village, "s1") as (world, (ann, _)):
+        await ann.close()
+        monkeypatch.setattr(emulator_module, "DEAD_PROXY", world.emulator.proxy_url)
+        await world.engine.close()
+        world.engine = world.another(command=world.command())
+        asked = len(world.emulator.proxy.asked)
+        lost, _ = await world.open("s1", jid=jid(ANN), proxy=nobody_listens())
+        for _ in range(3):
+            with pytest.raises(ConnectionLost):
+                await lost.connect()
+        assert len(world.emulator.proxy.asked) == asked
+        assert not world.emulator.proxy.refused
+        await lost.close()
+
+
+def nobody_listens() -> str:
+    """A proxy's address where nobody is."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 # What waits.

@@ -1,7 +1,9 @@
 """Which session killed a host, as far as one can tell. Pure: times are given.
 
 Sessions share a host, and native code that dies takes all of them along. Those for which something was under way are
-suspects and live alone from then on, so that the next death shows who it was; three deaths of one are enough.
+suspects and live alone from then on, so that the next death shows who it was; three deaths of one are enough. Where
+nothing was under way, once may be the machine's doing: they come back together, and who was there a second time is a
+suspect. Eight hosts for eight sessions cost ten times the memory of one.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ class Blame:
     def __init__(self) -> None:
         self._deaths: dict[str, int] = {}
         self._since: dict[str, float] = {}
+        self._met: dict[str, float] = {}
 
     def died(self, present: Collection[str], under_way: Collection[str], now: float) -> list[str]:
         """A host died with these sessions. Whoever must be given up now."""
-        suspects = [id for id in present if id in under_way] or list(present)
+        suspects = [id for id in present if id in under_way] or self._there_before(present, now)
         given_up = []
         for id in suspects:
             self._since[id] = now
@@ -48,3 +51,10 @@ class Blame:
         """This session is trusted as any other."""
         self._deaths.pop(id, None)
         self._since.pop(id, None)
+        self._met.pop(id, None)
+
+    def _there_before(self, present: Collection[str], now: float) -> list[str]:
+        """Nothing was under way: who was there when that happened before, or is there alone."""
+        met = [id for id in present if now - self._met.get(id, float("-inf")) < PROBATION_SECONDS]
+        self._met.update(dict.fromkeys(present, now))
+        return list(present) if len(present) == 1 else met

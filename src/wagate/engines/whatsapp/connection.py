@@ -64,6 +64,7 @@ class WhatsAppConnection:
         self._linking = False
         self._spent = False
         self._closed = False
+        self._going: asyncio.Future[None] | None = None
         self._placing: asyncio.Future[Berth] | None = None
         self._changing = asyncio.Lock()
 
@@ -72,9 +73,20 @@ class WhatsAppConnection:
         await self._begin(wire.Link(proxy=await self._proxy()), alone=True)
 
     async def connect(self) -> None:
-        """Go online in a shard."""
+        """Go online in a shard, when others have not just found that nobody is there."""
         if self._online and self._berth is not None:
             return
+        attempt = self._fleet.reach.attempt(self.account.proxy_url, self.account.session_id, self._connect)
+        going = self._going = asyncio.ensure_future(attempt)
+        try:
+            await going
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                raise base.ConnectionLost from None
+            raise
+
+    async def _connect(self) -> None:
         await self._begin(wire.Connect(proxy=await self._proxy()), alone=False)
         self._online = self._berth is not None
 
@@ -151,8 +163,9 @@ class WhatsAppConnection:
         """Go offline, keep the keys. Idempotent."""
         self._closed = True
         self._online = False
-        if self._placing is not None:
-            self._placing.cancel()
+        for waiting in (self._going, self._placing):
+            if waiting is not None:
+                waiting.cancel()
         async with self._changing:
             await self._leave()
             if self._passing is not None:

@@ -18,12 +18,13 @@ import structlog
 from wagate.engines import base
 from wagate.engines.whatsapp.blame import Blame
 from wagate.engines.whatsapp.process import HostProcess
+from wagate.engines.whatsapp.reach import Reach
 
 log = structlog.get_logger(__name__)
 
 _STARTS_AT_ONCE = 2
 _BACKOFF_MOST = 60.0
-HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp.host")
+HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp")
 
 
 class Hosts(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +52,10 @@ class Berth:
 
 
 class Fleet:
-    """The hosts that live, and who is in them."""
+    """The hosts that live, and who is in them. `reach`: who of them may try to connect now."""
 
     def __init__(self, hosts: Hosts) -> None:
+        self.reach = Reach()
         self._how = hosts
         self._guilty: dict[HostProcess, str] = {}
         self._berths: dict[HostProcess, dict[int, Berth]] = {}

@@ -1,4 +1,4 @@
-"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp.host --socket FD`.
+"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp --socket FD`.
 
 The only process that loads the WhatsApp library. It speaks frames (`wire.py`) with the gateway over a socket that it
 inherits; its standard output and errors are a log, for the library writes there as it likes. When the gateway's end is
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import faulthandler
 import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
@@ -30,7 +32,7 @@ from wagate.errors import Internal, WagateError, to_wire
 log = structlog.get_logger(__name__)
 
 _THREADS = 48
-_LAST_SECONDS = 3.0
+_LAST_SECONDS, _END_SECONDS = 3.0, 10.0
 _decode = msgspec.msgpack.Decoder(wire.FromGateway).decode
 
 
@@ -152,7 +154,7 @@ async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
 
 
 async def main(descriptor: int) -> None:
-    """Serve the gateway at the other end of the inherited socket."""
+    """Serve the gateway at the other end of the inherited socket; the process ends with it."""
     loop = asyncio.get_running_loop()
     # The default pool has a handful of threads, and each call into the library holds one for as long as WhatsApp takes.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
@@ -161,10 +163,19 @@ async def main(descriptor: int) -> None:
     connection.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     host = Host(library, reader, writer)
+    status = 0
     try:
         await host.serve()
-    finally:
+    except (OSError, ValueError):
+        log.exception("the host ends")
+        status = 1
+    # The gateway is gone, and its next life waits for the folders. The timer is a thread of C, which needs no lock that
+    # native code may hold.
+    faulthandler.dump_traceback_later(_END_SECONDS, exit=True)
+    with contextlib.suppress(TimeoutError):
         await host.close()
+    # Not by the loop's own end: that waits for threads, and native code need not return.
+    _leave(status)
 
 
 def log_plainly() -> None:
@@ -183,24 +194,28 @@ def log_plainly() -> None:
 def run() -> None:
     """The program."""
     log_plainly()
-    parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp.host")
+    parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp")
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     descriptor = parser.parse_args().socket
     os.umask(0o077)
     # As the gateway logs: no exception shows what is in its variables, which may be what people say.
     telemetry.setup(level="info", format="json", stream=sys.stderr)
-    status = 0
     try:
         asyncio.run(main(descriptor))
     except CannotLoad as reason:
         sys.stderr.write(f"{reason}\n")
-        status = 3
-    except (TimeoutError, OSError, ValueError) as error:
+        _leave(3)
+    except OSError as error:
         sys.stderr.write(f"the host ends: {error}\n")
-        status = 1
+        _leave(1)
+
+
+def _leave(status: int) -> NoReturn:
     # A session that nobody scanned cannot be stopped in the library: only the end of the process frees its threads.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # Nobody may be left to read the log.
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 
