@@ -61,7 +61,6 @@ async def test_who_is_not_there_is_not_found(world: Sandbox) -> None:
     assert sink.reports == []
 
 
-@pytest.mark.every_engine
 async def test_nothing_is_performed_offline(world: Sandbox) -> None:
     connection, _ = await world.open("s1")
     for action in (SetPresence(online=True), CheckContact(phone=BEN), CreateChannel(name="News", description="")):
@@ -118,7 +117,6 @@ async def test_a_blocked_person_reaches_the_account_no_more(world: Sandbox) -> N
     assert sink.of(CallRang) == []
 
 
-@pytest.mark.every_engine
 async def test_reading_is_told_to_the_author(world: Sandbox) -> None:
     ours, _ = await world.linked("s1", ANN)
     theirs, sink = await world.linked("s2", BEN)
@@ -242,7 +240,6 @@ async def test_a_call_rings_in_every_session_of_who_is_called(world: Sandbox) ->
     await until(lambda: len(later.of(CallRang)) == 1)
 
 
-@pytest.mark.every_engine
 async def test_a_channel_is_stored_before_the_answer(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
     made = await connection.perform(CreateChannel(name="News", description="daily"))

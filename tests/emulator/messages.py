@@ -73,6 +73,9 @@ class Messages:
         await self._acknowledge(sender, Node("ack", ack), late=SLOW if nature.slow else 0)
         if to.server in (PHONE, HIDDEN):
             await self._emulator.receipts.from_pretend_phone(sender, node, recipients[0])
+        elif to.server == GROUP and not again:
+            for account in recipients:
+                await self._emulator.receipts.from_pretend_phone(sender, node, account)
 
     async def _acknowledge(self, sender: Device, ack: Node, *, late: float = 0) -> None:
         if self.lose_acks:

@@ -19,6 +19,22 @@ class Presence:
         self._emulator = emulator
         self._watchers: dict[str, dict[Device, Jid]] = {}
 
+    def clear(self) -> None:
+        """Nobody watches anybody, for the next story."""
+        self._watchers.clear()
+
+    async def show(self, account: Account, *, online: bool) -> None:
+        """Somebody takes up their phone, or puts it down."""
+        account.shown = online
+        await self.changed(account)
+
+    async def type(self, account: Account, *, on: bool) -> None:
+        """Somebody begins or ceases to write on their phone, in the chat with each who watches them."""
+        told = Node("chatstate", {"from": account.jid(HIDDEN)}, [Node("composing" if on else "paused")])
+        for device in self._watchers.get(account.number, {}):
+            if device.account.number not in account.blocked:
+                await device.deliver(told, keep=False)
+
     async def hear(self, device: Device, node: Node) -> None:
         """A device shows itself, hides, or wants to see somebody."""
         kind = node.attrs.get("type", "available")
@@ -70,7 +86,7 @@ class Presence:
 
 
 def _present(account: Account) -> bool:
-    return any(device.line is not None and device.line.present for device in account.online)
+    return account.shown or any(device.line is not None and device.line.present for device in account.online)
 
 
 def _shown(account: Account, jid: Jid) -> Node:

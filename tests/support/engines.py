@@ -41,6 +41,7 @@ from wagate.model.sandbox import (
     MadeGroup,
     MakeGroup,
     MoveMember,
+    Ring,
     Shown,
     Speak,
     TrueGroup,
@@ -155,6 +156,10 @@ class Sandbox:
         sink.calls.clear()
         return connection, sink
 
+    async def forget(self, session: str, jid: str) -> None:
+        """The gateway deletes the session."""
+        await self.engine.forget(Account(session_id=session, organization_id=ORG, jid=jid))
+
     async def scan(
         self, session: str, phone: str | None = None, name: str | None = None, *, code: str | None = None
     ) -> Any:  # fmt: skip
@@ -172,6 +177,10 @@ class Sandbox:
         said = await self.drive(Speak(sender=sender, to=to, content=content))
         wire_id: str = said.wa_message_id
         return wire_id
+
+    async def ring(self, caller: str, to: str, *, video: bool = False) -> None:
+        """Somebody calls a person or a group."""
+        await self.drive(Ring(caller=caller, to=to, video=video))
 
     async def change(self, sender: str, message: str, what: Any, **more: Any) -> None:
         await self.drive(ChangeMessage(sender=sender, message=message, what=what, **more))
@@ -231,6 +240,12 @@ def chosen(world: Any, ack: Ack, wire_id: str) -> str:
     """The id that a message went out with: the one that was asked for, where the engine promises that."""
     assert ack.wire_id == wire_id or not world.engine.promises.chooses_wire_id
     return ack.wire_id
+
+
+def near(world: Any, moment: object, expected: int) -> None:
+    """A moment is the one that was expected, where the world's clock stands still; else not far from it."""
+    assert isinstance(moment, int)
+    assert abs(moment - expected) <= (0 if world.turns_clock else 120_000)
 
 
 def needs(*kept: tuple[bool, str]) -> None:

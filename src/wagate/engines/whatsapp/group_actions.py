@@ -193,7 +193,9 @@ async def join(line: Line, action: actions.JoinGroup) -> Joined:
     jid = text_of(found.Jid)
     try:
         group = await look_at(line, jid)
-    except Complaint:
+    except Complaint as complaint:
+        if complaint.code not in (401, 403, 404):
+            raise
         return Joined(group_jid=jid, pending=True)
     line.keep(came(line, group, sender=line.own_jid, reason="invite", everybody=False))
     return Joined(group_jid=jid)
@@ -208,6 +210,8 @@ def _an_invite() -> Iterator[None]:
             raise BadRequest.field("invite", "leads to no group (any more)") from None
         if complaint.code == 401:
             raise Refused(reason="removed_earlier", waCode=401) from None
+        if complaint.code == 419:
+            raise Refused(reason="group_full", waCode=419) from None
         raise
 
 
