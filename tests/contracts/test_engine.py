@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from tests.support.engines import Sandbox, chosen, jid, needs, settle, text, until
+from tests.support.engines import NO_CHOICE, NO_TURNING, Sandbox, chosen, jid, needs, settle, text, until
 from wagate.engines.base import (
     Arrived,
     ConnectionLost,
@@ -30,8 +30,6 @@ from wagate.model.messages import Outgoing
 
 pytestmark = pytest.mark.anyio
 
-NO_TURNING = "this engine's clock cannot be turned"
-NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"
 NO_LATE_ACK = "this engine acknowledges by itself; what is not committed is on disk"
 NO_PHONE = "in this world nobody hands over a phone's history"
 

@@ -50,6 +50,9 @@ from wagate.model.sandbox import (
 R = TypeVar("R", bound=Report)
 ORG = "org_1"
 
+NO_TURNING = "this engine's clock cannot be turned"
+NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"
+
 
 async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Return when the condition holds; fails when it does not in time."""

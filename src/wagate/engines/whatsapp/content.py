@@ -226,8 +226,25 @@ def reference(field: str, said: Any) -> str:
 
 
 def referred(ref: str) -> bytes:
-    """The library's message that leads to the bytes of a `reference`."""
-    return base64.urlsafe_b64decode(ref)
+    """The library's message that leads to the bytes of a `reference`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from google.protobuf.message import DecodeError
+
+    encoded = base64.b64decode(ref, altchars=b"-_", validate=True)
+    try:
+        leads = any(getattr(said, "directPath", "") or getattr(said, "URL", "") for _, said in _files_in(encoded))
+    except DecodeError:
+        leads = False
+    if not leads:
+        raise ValueError(ref)
+    return encoded
+
+
+def _files_in(encoded: bytes) -> list[tuple[Any, Any]]:
+    return list(_proto().Message.FromString(encoded).ListFields())
 
 
 def _proto() -> Any:

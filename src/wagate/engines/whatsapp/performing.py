@@ -161,7 +161,10 @@ async def _block(line: Line, action: actions.SetBlocked) -> None:
 async def _fetch(line: Line, action: actions.FetchMedia, into: str | None) -> FetchedMedia:
     if into is None or not action.media.ref:
         raise NotFound
-    message = referred(action.media.ref)
+    try:
+        message = referred(action.media.ref)
+    except ValueError:
+        raise Gone from None
     try:
         found = await line.call("DownloadAny", message, len(message), returns="DownloadReturnFunction")
     except Complaint as complaint:
