@@ -87,6 +87,8 @@ def _look(emulator: Emulator, device: Device, request: Node) -> Node:
         group = emulator.groups.get(target)
         if group is None:
             raise Refusal(404)
+        if device.account.number not in group.truth.members:
+            raise Refusal(403)
         identity = group.truth.picture
     else:
         account = emulator.accounts.of(target)

@@ -16,15 +16,20 @@ from typing import Any
 
 from tests.emulator.accounts import Device
 from tests.emulator.groups import Gathering
+from tests.emulator.library import Library
 from tests.emulator.nodes import GROUP, HIDDEN, Node, parse
+from tests.emulator.persons import remove
+from tests.emulator.phones import switch_on
 from tests.support.engines import ORG, Recorder, settle, until
 from tests.support.files import JPEG
 from tests.support.lending import Kept, Lending, Relay, forget
-from tests.support.whatsapp import eventually
+from tests.support.whatsapp import PATIENCE, eventually
 from wagate.clock import SystemClock
 from wagate.engines.base import Account, Linked, QrShown
 from wagate.engines.sandbox import rules
 from wagate.engines.sandbox.groups import LINK, truth
+from wagate.errors import Refused
+from wagate.model.actions import SetPresence
 from wagate.model.contents import Content, Media, TextContent
 from wagate.model.jid import user
 from wagate.model.messages import Outgoing
@@ -169,6 +174,32 @@ class Contracted:
         told = Node("receipt", {"to": author.account.jid(HIDDEN), "id": message, "type": kind})
         await self.emulator.receipts.hear(self.emulator.accounts.get(sender).phone, told)
 
+    async def named(self, *numbers: str) -> None:
+        """Their phones tell their sessions the account's name, without which nobody shows themselves.
+
+        Each phone shares the keys of what an account's devices know together, another session writes the name there,
+        and the sessions under test are linked while the phone is on.
+        """
+        for number in set(numbers) - self.lending.named:
+            self.lending.named.add(number)
+            async with Library(self.emulator) as library:
+                phone = await switch_on(library, number)
+                other = await library.link(f"other-{number}", number)
+                kept = await self.lending.take(self.inner, number)
+                await phone.share_keys()
+                await other.wait("Message", lambda told: "appStateSyncKeyShare" in str(told))
+                await other.call("set_profile_name", "Somebody")
+                await _heard_its_name(kept.connection)
+                await self.lending.give_back(kept)
+            await self._switch_off(number)
+
+    async def _switch_off(self, number: str) -> None:
+        account = self.emulator.accounts.get(number)
+        for device in list(account.companions):
+            await remove(self.emulator, device)
+        # From now on the network plays this phone again.
+        account.phone.noise = b""
+
     async def ring(self, caller: str, to: str, *, video: bool = False) -> None:
         """Somebody calls a person or a group."""
         who, where = self.emulator.accounts.get(caller), parse(to)
@@ -271,6 +302,15 @@ class Contracted:
             return [number for number in members if number != sender.account.number]
         account = self.emulator.accounts.of(node.attrs["to"])
         return [] if account is None else [account.number]
+
+
+async def _heard_its_name(connection: Any) -> None:
+    """Wait until a session has heard what it is called."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(Refused):
+                return await connection.perform(SetPresence(online=False))
+            await asyncio.sleep(0.1)
 
 
 __all__ = ["Contracted", "Lending", "until"]

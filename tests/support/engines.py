@@ -181,6 +181,9 @@ class Sandbox:
         wire_id: str = said.wa_message_id
         return wire_id
 
+    async def named(self, *numbers: str) -> None:
+        """Their phones have told the sessions their names; here everybody has one."""
+
     async def ring(self, caller: str, to: str, *, video: bool = False) -> None:
         """Somebody calls a person or a group."""
         await self.drive(Ring(caller=caller, to=to, video=video))

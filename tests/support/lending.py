@@ -75,13 +75,17 @@ class Kept:
 
 
 class Lending:
-    """The network of a file of tests, an engine under test, one outside of it, and the accounts of both."""
+    """The network of a file of tests, an engine under test, one outside of it, and the accounts of both.
+
+    `named`: whose sessions have heard from their phone what they are called.
+    """
 
     def __init__(self) -> None:
         self.emulator: Emulator
         self.inner: WhatsApp
         self.outside: WhatsApp
         self.count = 0
+        self.named: set[str] = set()
         self._made = False
         self._kept: list[Kept] = []
         self._former: list[WhatsAppEngine] = []
@@ -184,6 +188,8 @@ def forget(emulator: Emulator) -> None:
     emulator.presence.clear()
     emulator.messages.seen.clear()
     emulator.media.refuse = 0
+    for line in emulator.lines:
+        line.present = False
     for account in emulator.accounts:
         _as_at_first(account)
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from wagate.engines.whatsapp import content as contents
-from wagate.engines.whatsapp import wire
+from wagate.engines.whatsapp import previews, wire
 from wagate.engines.whatsapp.addresses import as_written_in, by_lid, parsed, to_library
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
@@ -79,19 +79,23 @@ async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, st
 
 
 async def _message(line: Line, content: Content, chat: str, files: dict[str, str]) -> Any:
-    uploaded = None
+    uploaded, preview = None, previews.NOTHING
     if isinstance(content, MediaContent):
         file = files.get(content.media.id or "")
         if file is None:
             raise UnsupportedByEngine("a file without bytes of our own cannot be sent")
-        _, kind = contents.KINDS[content.__struct_config__.tag]  # type: ignore[index]
+        name = str(content.__struct_config__.tag)
+        _, kind = contents.KINDS[name]
         uploaded = await upload(line, Path(file), kind)
+        preview = await previews.look(Path(file), name)
     if isinstance(content, VoteContent):
         return await _vote(line, content, chat)
     place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid)
     now = int(time.time() * 1000)
     # Addresses may have to be looked up in the session's store.
-    return await asyncio.to_thread(lambda: contents.message_of(content, place, now=now, uploaded=uploaded))
+    return await asyncio.to_thread(
+        lambda: contents.message_of(content, place, now=now, uploaded=uploaded, preview=preview)
+    )
 
 
 async def upload(line: Line, file: Path, kind: int) -> Any:
