@@ -327,7 +327,10 @@ async def test_receipts_that_came_while_offline_are_told_at_connect(world: Sandb
     ours, sink = await world.open("s1", jid=jid(ANN))
     await ours.connect()
     await until(lambda: len(sink.of(Receipt)) == 2)
-    assert {(receipt.status, *receipt.wire_ids) for receipt in sink.of(Receipt)} == {("delivered", sent), ("read", sent)}
+    assert {(receipt.status, *receipt.wire_ids) for receipt in sink.of(Receipt)} == {
+        ("delivered", sent),
+        ("read", sent),
+    }
 
 
 async def test_nothing_is_reported_after_close(world: Sandbox) -> None:

@@ -55,7 +55,9 @@ class Receipts:
             return
         to: Jid = node.attrs["to"]
         group = self._emulator.groups.get(to) if to.server == GROUP else None
-        who = {"from": account.jid(to.server)} if group is None else {"from": to, "participant": account.jid(group.mode)}
+        who = (
+            {"from": account.jid(to.server)} if group is None else {"from": to, "participant": account.jid(group.mode)}
+        )
         for kind in (None, "read") if habits(account.number).reads else (None,):
             attrs = {**who, "id": node.attrs["id"], "type": kind, "t": int(time.time())}
             await sender.deliver(Node("receipt", attrs))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -29,9 +30,7 @@ _WIDEST, _LARGEST_OCTETS = 100, 32 << 10
 _SAMPLES_A_SECOND = 1_000
 _BARS = 64
 
-_FORMATS = (
-    "mov,matroska,webm,avi,mpegts,mpeg,ogg,mp3,wav,aac,flac,amr,image2,jpeg_pipe,png_pipe,webp_pipe,gif,gif_pipe,bmp_pipe"
-)
+_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,mp3,wav,aac,flac,amr,image2,jpeg_pipe,png_pipe,webp_pipe,gif,gif_pipe,bmp_pipe"
 """What is tried to be read: no playlists and no scripts, which name other files."""
 
 _SHOWN = re.compile(rb"^#dimensions 0: (\d+)x(\d+)$", re.MULTILINE)
@@ -146,7 +145,7 @@ async def _run(ffmpeg: str, file: Path, *how: str) -> bytes:
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if status:
         raise ValueError(f"ffmpeg ended with {status}")
