@@ -267,8 +267,8 @@ async def test_an_admin_revokes_anothers_message(world: Sandbox) -> None:
     await arrived(sink)
     second = chosen(world, await theirs.send(text("W2", group)), "W2")
     await arrived(our_sink)
+    aimed = Target(message_id=first, from_me=False, sender=jid(ANN))
     with pytest.raises(Refused) as caught:
-        aimed = Target(message_id=first, from_me=False, sender=jid(ANN))
         await theirs.send(out("C1", RevokeContent(target=aimed), group))
     assert caught.value.details["reason"] == "not_allowed"
     aimed = Target(message_id=second, from_me=False, sender=jid(BEN))

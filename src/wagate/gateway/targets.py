@@ -16,7 +16,8 @@ from wagate.model.events import EventType
 from wagate.model.organizations import Caller
 
 _FIND = """
-SELECT position, author, type, content, deleted, edited, timestamp FROM messages WHERE organization_id = :organization_id
+SELECT position, author, type, content, deleted, edited, timestamp FROM messages
+  WHERE organization_id = :organization_id
   AND session_id = :session_id AND wire_id = :wire_id AND chat_jid = :chat
   AND (:anybody = 1 OR author IN ({each:authors})) ORDER BY position DESC LIMIT 1
 """

@@ -30,7 +30,10 @@ _WIDEST, _LARGEST_OCTETS = 100, 32 << 10
 _SAMPLES_A_SECOND = 1_000
 _BARS = 64
 
-_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,mp3,wav,aac,flac,amr,image2,jpeg_pipe,png_pipe,webp_pipe,gif,gif_pipe,bmp_pipe"
+_FORMATS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,ogg,mp3,wav,aac,flac,amr,"
+    "image2,jpeg_pipe,png_pipe,webp_pipe,gif,gif_pipe,bmp_pipe"
+)
 """What is tried to be read: no playlists and no scripts, which name other files."""
 
 _SHOWN = re.compile(rb"^#dimensions 0: (\d+)x(\d+)$", re.MULTILINE)
