@@ -54,7 +54,7 @@ NO_TURNING = "this engine's clock cannot be turned"
 NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Return when the condition holds; fails when it does not in time."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
