@@ -82,6 +82,7 @@ class Company:
 async def gathered() -> AsyncIterator[Company]:
     """Everybody linked and online; nothing is left of them afterwards, and the network understood all they said."""
     async with Emulator() as emulator:
+        emulator.first_count = 1
         world = WhatsApp(emulator)
         try:
             who = (("ann", ANN), ("tablet", ANN), ("ben", BEN), ("cat", CAT))
