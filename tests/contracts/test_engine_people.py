@@ -113,12 +113,13 @@ async def test_a_blocked_person_reaches_the_account_no_more(world: Sandbox) -> N
 
 
 async def test_reading_is_told_to_the_author(world: Sandbox) -> None:
-    ours, _ = await world.linked("s1", ANN)
+    ours, our_sink = await world.linked("s1", ANN)
     theirs, sink = await world.linked("s2", BEN)
     sent = chosen(world, await theirs.send(text("W1", ANN)), "W1")
+    await until(lambda: our_sink.of(Arrived) and sink.of(Receipt))
     for _ in range(2):
         await ours.perform(MarkRead(chat=jid(BEN), message_ids=[sent, "unknown"]))
-    await until(lambda: [receipt.status for receipt in sink.of(Receipt)][-1:] == ["read"])
+    await until(lambda: "read" in [receipt.status for receipt in sink.of(Receipt)])
     # A real network carries what is said twice; the gateway takes the second as nothing.
     told = [receipt.status for receipt in sink.of(Receipt)].count("read")
     assert told == 1 or (told == 2 and not world.turns_clock)
@@ -231,7 +232,8 @@ async def test_presence_is_not_told_later(world: Sandbox) -> None:
     await again.connect()
     await world.say(BEN, jid(ANN))
     await until(lambda: sink.of(Arrived))
-    assert sink.of(PresenceHeard) == []
+    # That they were away a network may have said at once.
+    assert {heard.state for heard in sink.of(PresenceHeard)} <= {"unavailable"}
 
 
 async def test_a_call_rings_in_every_session_of_who_is_called(world: Sandbox) -> None:

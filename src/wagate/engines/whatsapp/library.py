@@ -13,6 +13,7 @@ import importlib.util
 import sys
 import threading
 import types
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad, verify
 
 _FIRST_SIGN_SECONDS = 1.0
 _END_SECONDS = 10.0
+_CALLBACKS_KEPT = 512
+"""So many beginnings later nothing of a session is left in the library; those that are in it hold their own."""
 
 EVENTS = {
     2: "PairStatus",
@@ -86,6 +89,7 @@ class Library:
         self.messages: Any = Neonize_pb2
         self._gate = Gate()
         self._present: dict[str, _Session] = {}
+        self._called_back: deque[tuple[Any, ...]] = deque(maxlen=_CALLBACKS_KEPT)
 
     def begin(self, id: str, *, store: str, heard: Heard, proxy: str | None = None) -> None:
         """Begin a session: it connects, or shows codes where the store holds no keys. Returns once that is under way.
@@ -139,13 +143,15 @@ class Library:
         binder = sys.modules["neonize._binder"]
         wanted = bytearray(EVENTS)
         codes = (ctypes.c_char * len(wanted)).from_buffer(wanted)
-        # Kept in a local for as long as the call lasts: the library calls them until then.
         callbacks = (
             binder.func_string(session.on_qr),
             binder.func_string(session.on_status),
             binder.func_callback_bytes(session.on_event),
             binder.func_callback_bytes2(session.on_log),
         )
+        # Its own threads may call them a moment longer than the call lasts (a last line of the log): what is not there
+        # any more then is a jump into nowhere.
+        self._called_back.append(callbacks)
         proxy = None if session.proxy is None else ctypes.byref(self.proxy(session.proxy))
         id, store, device = session.id.encode(), session.store.encode(), _device()
         who = (store, id, b"", 0, 0, b"WARN")
