@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from tests.support.engines import NO_CHOICE, NO_TURNING, Sandbox, chosen, jid, needs, settle, text, until
+from tests.support.engines import NO_CHOICE, NO_TURNING, Sandbox, chosen, connected, jid, needs, settle, text, until
 from wagate.engines.base import (
     Arrived,
     ConnectionLost,
@@ -125,7 +125,7 @@ async def test_unlinked_while_offline_is_told_at_connect(world: Sandbox) -> None
     assert not sink.reports
     again, _ = await world.open("s1", jid=jid(ANN))
     with pytest.raises(LinkEnded):
-        await again.connect()
+        await connected(again)
 
 
 async def test_logout_unlinks(world: Sandbox) -> None:

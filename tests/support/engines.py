@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from tests.support.files import JPEG
 from tests.support.stores import Stores
 from wagate.backends.blobs import DiskBlobs
 from wagate.clock import ManualClock
-from wagate.engines.base import Account, Engine, Report
+from wagate.engines.base import Account, ConnectionLost, Engine, Report
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.engines.sandbox.settings import Bounds
 from wagate.model.actions import Action
@@ -246,6 +247,15 @@ def chosen(world: Any, ack: Ack, wire_id: str) -> str:
     """The id that a message went out with: the one that was asked for, where the engine promises that."""
     assert ack.wire_id == wire_id or not world.engine.promises.chooses_wire_id
     return ack.wire_id
+
+
+async def connected(connection: Any) -> None:
+    """Connect as a runner does, again when the line is lost: it may break before its last word is heard."""
+    for _ in range(10):
+        with suppress(ConnectionLost):
+            await connection.connect()
+            return
+    pytest.fail("no line")
 
 
 def near(world: Any, moment: object, expected: int) -> None:
