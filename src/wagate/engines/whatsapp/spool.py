@@ -1,12 +1,14 @@
 """What a session was told and the gateway has not committed yet, on disk: appended with fsync, removed when taken.
 
 The library acknowledges to WhatsApp by itself, so this file is all that is left of a message between that moment and
-the gateway's commit. A record is a length, a CRC-32, a number and its bytes; a torn last record was never promised and
-is cut off. Used by one line of a host; `append` may be called from another thread than the rest.
+the gateway's commit. A record is a length, a CRC-32, a number and its bytes; one without bytes says that everything up
+to its number was taken. A torn last record was never promised and is cut off. Used by one line of a host; `append` may
+be called from another thread than the rest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -43,7 +45,7 @@ class Spool:
         with self._lock:
             number = self._last + 1
             try:
-                self._write(number, record)
+                _write(self._descriptor, number, record)
                 os.fdatasync(self._descriptor)
             except OSError:
                 os.ftruncate(self._descriptor, self._octets)
@@ -67,14 +69,19 @@ class Spool:
     def take(self, number: int) -> None:
         """Everything up to `number` is committed elsewhere: forget it."""
         with self._lock:
-            while self._kept and self._kept[0][0] <= number:
-                self._kept.popleft()
-            if not self._kept:
-                # What is lost by a crash now are records that were taken: no need to wait for the disk.
-                os.ftruncate(self._descriptor, 0)
-                self._octets = 0
-            elif self._octets > _REWRITE_OCTETS and self._octets > 2 * sum(len(record) for _, record in self._kept):
-                self._rewrite()
+            before = len(self._kept)
+            self._forget(number)
+            if len(self._kept) == before:
+                return
+            # What a crash of the machine undoes here is told twice at worst: no need to wait for the disk.
+            with contextlib.suppress(OSError):
+                if not self._kept:
+                    os.ftruncate(self._descriptor, 0)
+                    self._octets = 0
+                elif self._octets > _REWRITE_OCTETS and self._octets > 2 * sum(len(record) for _, record in self._kept):
+                    self._rewrite()
+                else:
+                    self._mark(number)
 
     @property
     def first(self) -> int:
@@ -91,8 +98,18 @@ class Spool:
         """Let the file go; what is in it stays."""
         os.close(self._descriptor)
 
-    def _write(self, number: int, record: bytes) -> None:
-        _write(self._descriptor, number, record)
+    def _forget(self, number: int) -> None:
+        while self._kept and self._kept[0][0] <= number:
+            self._kept.popleft()
+
+    def _mark(self, number: int) -> None:
+        """Note in the file what was taken, so that the next process does not tell it again."""
+        try:
+            _write(self._descriptor, number, b"")
+        except OSError:
+            os.ftruncate(self._descriptor, self._octets)
+            raise
+        self._octets += _HEAD.size
 
     def _load(self) -> int:
         whole, read = 0, self._path.read_bytes()
@@ -101,7 +118,10 @@ class Spool:
             record = read[whole + _HEAD.size : whole + _HEAD.size + length]
             if len(record) < length or zlib.crc32(record) != checksum:
                 break
-            self._kept.append((number, record))
+            if record:
+                self._kept.append((number, record))
+            else:
+                self._forget(number)
             whole += _HEAD.size + length
         if whole < len(read):
             log.warning("the end of a spool is torn and cut off", file=str(self._path), octets=len(read) - whole)

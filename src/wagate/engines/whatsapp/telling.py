@@ -7,6 +7,7 @@ where a mistake costs nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Hashable
 
@@ -27,6 +28,7 @@ WINDOW = 32
 """Records that are told and not taken yet, at most: the rest waits on disk."""
 
 _DISK_SECONDS = 1.0
+_COMMIT_SECONDS = 1.0
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[wire.Reported]).decode
 
@@ -49,13 +51,17 @@ class Telling:
         self._loop = asyncio.get_running_loop()
         self._closing = threading.Event()
         self._echoes = Echoes()
+        self._comparing = threading.Lock()
+        self._committed = asyncio.Event()
         self._told = self._taken = spool.first - 1
         self._open = False
+        self._begun = 0
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """The library can be asked now, as translating may."""
         self._open = True
+        self._begun += 1
         self._wake()
 
     def pause(self) -> None:
@@ -67,10 +73,18 @@ class Telling:
         self._closing.set()
 
     async def close(self) -> None:
-        """Let the file go; what is in it stays. Idempotent."""
+        """Let the file go; what is in it stays. Idempotent.
+
+        What was told gets a moment to be committed: what is not known to be is told again by the next.
+        """
         self.pause()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                while self._spool is not None and self._taken < self._told:
+                    self._committed.clear()
+                    await self._committed.wait()
         if self._spool is not None:
             self._spool.close()
             self._spool = None
@@ -84,6 +98,7 @@ class Telling:
         """The gateway has committed everything up to this."""
         if self._spool is not None:
             self._taken = max(self._taken, number)
+            self._committed.set()
             self._spool.take(number)
             self._wake()
 
@@ -125,13 +140,16 @@ class Telling:
             if not records:
                 return
             for number, record in records:
+                begun = self._begun
                 if not self._open:
                     return
                 try:
                     reports = await asyncio.to_thread(self._read, record)
                 except base.ConnectionLost:
-                    # The session went away meanwhile: what this says is found out when it is back.
-                    return self.pause()
+                    # The session went away meanwhile. What this says is found out when it is back, as it may be by now.
+                    if begun == self._begun:
+                        return self.pause()
+                    break
                 self._tell_all(number, reports)
                 self._told = number
 
@@ -166,5 +184,6 @@ class Telling:
         return change is None or self.first_of(change, ours=ours)
 
     def first_of(self, change: Hashable, *, ours: bool) -> bool:
-        """Whether a change is to be told; see echoes.py."""
-        return self._echoes.tell(change, ours=ours, now=self._loop.time())
+        """Whether a change is to be told; see echoes.py. Called on the event loop, and on threads that read."""
+        with self._comparing:
+            return self._echoes.tell(change, ours=ours, now=self._loop.time())
