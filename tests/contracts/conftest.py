@@ -11,17 +11,15 @@ from tests.support.contracted import Contracted, Lending
 from tests.support.engines import Sandbox
 from tests.support.whatsapp import why_not
 
-WHATSAPP = pytest.param(
-    "whatsapp",
-    marks=[pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.skipif(bool(why_not()), reason=why_not())],
-)
+_MARKS = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every engine that a test is for: `every_engine` marks those that the real library is held to as well."""
+    """Every test of an engine runs on every engine; with some the real library takes its time."""
     if "world" in metafunc.fixturenames:
-        every = metafunc.definition.get_closest_marker("every_engine") is not None
-        metafunc.parametrize("world", ["sandbox", *([WHATSAPP] if every else [])], indirect=True)
+        takes_long = metafunc.definition.get_closest_marker("long_on_whatsapp") is not None
+        marks = [*_MARKS, pytest.mark.long] if takes_long else _MARKS
+        metafunc.parametrize("world", ["sandbox", pytest.param("whatsapp", marks=marks)], indirect=True)
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ class Account:
 
     `known`: whom they talked with; `watchers`: who asked for their devices, and hears when these change; `blocked`:
     numbers, in order; `timelocked`: messages to strangers are refused (463); `declines`: cannot be had in any group;
-    `refusal`: why no login is taken now.
+    `refusal`: why no login is taken now; `shown`: their phone shows them as online.
     """
 
     number: str
@@ -86,6 +86,7 @@ class Account:
     privacy: dict[str, str] = field(default_factory=dict)
     timelocked: bool = False
     declines: bool = False
+    shown: bool = False
     refusal: dict[str, str] | None = None
     last_seen: int = 0
     next_place: int = 1

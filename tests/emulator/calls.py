@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.emulator.accounts import Account, Device
 from tests.emulator.nodes import HIDDEN, Node
 
 if TYPE_CHECKING:
     from tests.emulator.emulator import Emulator
+    from tests.emulator.groups import Gathering
 
 
 @dataclass
@@ -41,6 +42,14 @@ class Calls:
         await self._tell(call, "offer", {}, [*sound, *picture, Node("net", {"medium": 3})])
         return call
 
+    async def ring_group(self, caller: Account, group: Gathering, *, video: bool) -> None:
+        """Let the companions of all other members ring."""
+        identity = secrets.token_hex(16).upper()
+        for number in group.truth.members:
+            if number != caller.number:
+                call = Call(identity, caller, self._emulator.accounts.get(number), video)
+                await self._tell(call, "offer", {"group-jid": group.jid}, [Node("net", {"medium": 3})])
+
     async def hang_up(self, call: Call) -> None:
         """The caller gives up."""
         call.ended = "hung up"
@@ -55,7 +64,9 @@ class Calls:
             if (call := self._all.get(said.attrs["call-id"])) is not None:
                 call.ended = "rejected"
 
-    async def _tell(self, call: Call, what: str, attrs: dict[str, str], content: list[Node]) -> None:
+    async def _tell(self, call: Call, what: str, attrs: dict[str, Any], content: list[Node]) -> None:
+        if call.caller.number in call.callee.blocked:
+            return
         creator = call.caller.jid(HIDDEN)
         said = Node(what, {"call-id": call.identity, "call-creator": creator, **attrs}, content or None)
         for device in call.callee.companions:

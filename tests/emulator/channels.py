@@ -71,6 +71,10 @@ class Channels:
         self._all[str(channel.jid)] = channel
         return channel
 
+    def clear(self) -> None:
+        """Forget every channel, for the next story."""
+        self._all.clear()
+
     def get(self, jid: str) -> Channel:
         """The channel with this address.
 

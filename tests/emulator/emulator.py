@@ -25,7 +25,7 @@ from tests.emulator.lines import Line
 from tests.emulator.linking import Linking
 from tests.emulator.media import Media
 from tests.emulator.messages import Messages
-from tests.emulator.nodes import HIDDEN, PHONE, SERVER, Node
+from tests.emulator.nodes import HIDDEN, PHONE, SERVER, Jid, Node
 from tests.emulator.persons import Person
 from tests.emulator.presence import Presence
 from tests.emulator.proxy import Proxy
@@ -36,6 +36,7 @@ from wagate.model.groups import Role
 log = logging.getLogger(__name__)
 
 TRUSTING = Path(__file__).parent / "trusting"
+_NO_PLACE = 99
 DEAD_PROXY = "http://127.0.0.1:1"
 
 
@@ -45,6 +46,9 @@ class Emulator:
     Tests drive it through `person` and `create_group`, and through the parts: `messages` (what was sent, slow or lost
     acknowledgements), `media`, `proxy` (which names were asked for). `unknown` holds every stanza of a client that the
     emulator could not place: a story that leaves any there has met something worth a line in the README.
+
+    `first_count`: how many one-time keys a device is said to have that has given none; above 0 it makes 50 at its first
+    login instead of 812, which spares most of what linking costs.
     """
 
     def __init__(self) -> None:
@@ -65,6 +69,7 @@ class Emulator:
         self.unknown: list[str] = []
         self.lines: set[Line] = set()
         self.few_prekeys = 5
+        self.first_count = 0
         self.proxy: Proxy
         self._runner: web.AppRunner
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -186,6 +191,15 @@ class Emulator:
         await self.notify(account, {"type": "account_sync", "from": account.jid()}, [own], but=(device,))
         attrs = {"type": "devices", "from": account.jid(HIDDEN)}
         await self.notify(account, attrs, [self._devices_changed(account, change, device, HIDDEN)], but=(device,))
+
+    async def doubt_devices(self, device: Device, account: Account) -> None:
+        """Let a device drop the list that it has of an account's devices, for the hash that it is told fits none."""
+        for mode in (PHONE, HIDDEN):
+            gone = Node("device", {"jid": Jid(account.jid(mode).user, mode, _NO_PLACE), "key-index": _NO_PLACE})
+            content = [gone, Node("key-index-list", {"ts": int(time.time())}, account.key_index())]
+            change = Node("remove", {"device_hash": "2:none"}, content)
+            head = {"id": f"{int(time.time())}-{next(self._numbers)}", "t": int(time.time())}
+            await device.deliver(Node("notification", {**head, "type": "devices", "from": account.jid(mode)}, [change]))
 
     async def tell_identity(self, account: Account) -> None:
         """Somebody's phone has new keys: who has a session with the old ones must forget it."""

@@ -89,7 +89,7 @@ class GroupRequests:
             group.truth,
             announce=asked.first("announcement") is not None,
             locked=asked.first("locked") is not None,
-            approves=asked.first("membership_approval_mode") is not None,
+            approves=_approves(asked),
         )
         node = info(accounts, group)
         for each in asked.all("participant"):
@@ -195,6 +195,12 @@ class GroupRequests:
         group.timer = seconds
         notice = Node("ephemeral", {"expiration": seconds}) if seconds else Node("not_ephemeral")
         await self._groups.tell(group, own.number, notice, [*group.truth.members])
+
+
+def _approves(asked: Node) -> bool:
+    """Whether admins shall approve who joins: the library names the mode in any case."""
+    mode = asked.first("membership_approval_mode")
+    return mode is not None and mode.need("group_join").attrs["state"] == "on"
 
 
 def _added(jid: Jid, result: Any) -> Node:

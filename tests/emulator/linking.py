@@ -53,13 +53,14 @@ class Linking:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
+        self.refs = REFS
         self._by_ref: dict[str, Line] = {}
         self._typing: dict[str, Typing] = {}
         self._joining: dict[Line, Device] = {}
 
     async def begin(self, line: Line) -> None:
         """A new companion: give it the refs that it shows as QR codes one after the other."""
-        refs = [base64.b64encode(os.urandom(24)) for _ in range(REFS)]
+        refs = [base64.b64encode(os.urandom(24)) for _ in range(self.refs)]
         self._by_ref |= {ref.decode(): line for ref in refs}
         await line.ask("md", [Node("pair-device", {}, [Node("ref", {}, ref) for ref in refs])])
 

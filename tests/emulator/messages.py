@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _CARRIED = ("device-identity", "meta", "biz", "bot", "reporting")
 REACH_OUT = 463
 SLOW = 2.0
+_BY_AN_ADMIN = "8"
 _ORDINARY = "9990"
 
 
@@ -50,6 +51,8 @@ class Messages:
         shares = _shares(node)
         recipients, error = self._recipients(sender, to)
         ack = {"class": "message", "id": node.attrs["id"], "from": to, "t": int(time.time())}
+        if node.attrs.get("edit") == _BY_AN_ADMIN and not self._is_admin(sender, to):
+            error = error or 401
         if error:
             await self._acknowledge(sender, Node("ack", {**ack, "error": error}))
             return
@@ -73,6 +76,9 @@ class Messages:
         await self._acknowledge(sender, Node("ack", ack), late=SLOW if nature.slow else 0)
         if to.server in (PHONE, HIDDEN):
             await self._emulator.receipts.from_pretend_phone(sender, node, recipients[0])
+        elif to.server == GROUP and not again:
+            for account in recipients:
+                await self._emulator.receipts.from_pretend_phone(sender, node, account)
 
     async def _acknowledge(self, sender: Device, ack: Node, *, late: float = 0) -> None:
         if self.lose_acks:
@@ -106,6 +112,10 @@ class Messages:
         if habits(account.number).refuses or (own.timelocked and stranger):
             return [], REACH_OUT
         return [account] if account is own else [account, own], 0
+
+    def _is_admin(self, sender: Device, to: Jid) -> bool:
+        group = self._emulator.groups.get(to) if to.server == GROUP else None
+        return group is not None and group.truth.members.get(sender.account.number, "member") != "member"
 
     def _is_stale(self, sender: Device, recipients: list[Account], node: Node, shares: dict[Jid, list[Node]]) -> bool:
         """Whether the sender does not know every device that the message must reach."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.emulator.emulator import Emulator
 
 _PRIVACY = ("last", "online", "profile", "status", "readreceipts", "groupadd", "calladd", "messages", "defense")
+_BANNED = "403"
 
 
 async def usync(emulator: Emulator, device: Device, request: Node) -> list[Node]:
@@ -31,6 +32,8 @@ def _user(emulator: Emulator, asker: Account, user: Node, wanted: list[str]) -> 
     typed = contact.bytes.decode() if contact is not None else ""
     jid = parse(typed.lstrip("+").partition("@")[0] + "@" + PHONE) if typed else user.attrs["jid"]
     account = emulator.accounts.of(jid)
+    if account is not None and (account.refusal or {}).get("reason") == _BANNED:
+        account = None
     found: list[Node] = []
     if "contact" in wanted:
         found.append(Node("contact", {"type": "in" if account is not None else "out"}, typed or None))
@@ -39,7 +42,8 @@ def _user(emulator: Emulator, asker: Account, user: Node, wanted: list[str]) -> 
     if "lid" in wanted:
         found.append(Node("lid", {"val": account.jid(HIDDEN)}))
     if "status" in wanted:
-        found.append(Node("status", {"t": int(time.time())}, account.about or None))
+        hidden = asker.number in account.blocked
+        found.append(Node("status", {"t": int(time.time())}, None if hidden else account.about or None))
     if "picture" in wanted and account.picture:
         found.append(Node("picture", {"id": account.picture}))
     if "devices" in wanted:
@@ -83,6 +87,8 @@ def _look(emulator: Emulator, device: Device, request: Node) -> Node:
         group = emulator.groups.get(target)
         if group is None:
             raise Refusal(404)
+        if device.account.number not in group.truth.members:
+            raise Refusal(403)
         identity = group.truth.picture
     else:
         account = emulator.accounts.of(target)

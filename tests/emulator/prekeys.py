@@ -19,7 +19,7 @@ _CURVE = b"\x05"
 async def answer(emulator: Emulator, device: Device, request: Node) -> list[Node]:
     """Requests of `encrypt`."""
     if request.first("count") is not None:
-        return [Node("count", {"value": len(device.prekeys)})]
+        return [Node("count", {"value": len(device.prekeys) or emulator.first_count})]
     if request.first("digest") is not None:
         return [_digest(device)]
     if (rotated := request.first("rotate")) is not None:

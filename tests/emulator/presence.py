@@ -19,6 +19,22 @@ class Presence:
         self._emulator = emulator
         self._watchers: dict[str, dict[Device, Jid]] = {}
 
+    def clear(self) -> None:
+        """Nobody watches anybody, for the next story."""
+        self._watchers.clear()
+
+    async def show(self, account: Account, *, online: bool) -> None:
+        """Somebody takes up their phone, or puts it down."""
+        account.shown = online
+        await self.changed(account)
+
+    async def type(self, account: Account, *, on: bool) -> None:
+        """Somebody begins or ceases to write on their phone, in the chat with each who watches them."""
+        told = Node("chatstate", {"from": account.jid(HIDDEN)}, [Node("composing" if on else "paused")])
+        for device in self._watchers.get(account.number, {}):
+            if not _apart(device.account, account):
+                await device.deliver(told, keep=False)
+
     async def hear(self, device: Device, node: Node) -> None:
         """A device shows itself, hides, or wants to see somebody."""
         kind = node.attrs.get("type", "available")
@@ -31,6 +47,8 @@ class Presence:
                 watchers.pop(device, None)
                 return
             watchers[device] = node.attrs["to"].bare
+            if _apart(device.account, account):
+                return
             await device.deliver(_shown(account, watchers[device]), keep=False)
             return
         if device.line is None:
@@ -45,7 +63,7 @@ class Presence:
         if not _present(account):
             account.last_seen = int(time.time())
         for device, jid in self._watchers.get(account.number, {}).items():
-            if device.account.number not in account.blocked:
+            if not _apart(device.account, account):
                 await device.deliver(_shown(account, jid), keep=False)
 
     async def typing(self, device: Device, node: Node) -> None:
@@ -64,13 +82,18 @@ class Presence:
             mode = HIDDEN if to.server == HIDDEN else to.server
             told = Node("chatstate", {"from": device.account.jid(mode)}, node.content)
         for person in people:
-            if person is not device.account and device.account.number not in person.blocked:
+            if person is not device.account and not _apart(person, device.account):
                 for each in person.online:
                     await each.deliver(told, keep=False)
 
 
+def _apart(one: Account, other: Account) -> bool:
+    """Whether one of two blocks the other: neither hears where the other is."""
+    return one.number in other.blocked or other.number in one.blocked
+
+
 def _present(account: Account) -> bool:
-    return any(device.line is not None and device.line.present for device in account.online)
+    return account.shown or any(device.line is not None and device.line.present for device in account.online)
 
 
 def _shown(account: Account, jid: Jid) -> Node:

@@ -53,9 +53,13 @@ class Receipts:
         """A person for whom no session answers: their phone reports delivery, and reading where they do."""
         if account is sender.account or not account.answers_itself or sender.account.number in account.blocked:
             return
-        mode = node.attrs["to"].server
+        to: Jid = node.attrs["to"]
+        group = self._emulator.groups.get(to) if to.server == GROUP else None
+        who = (
+            {"from": account.jid(to.server)} if group is None else {"from": to, "participant": account.jid(group.mode)}
+        )
         for kind in (None, "read") if habits(account.number).reads else (None,):
-            attrs = {"from": account.jid(mode), "id": node.attrs["id"], "type": kind, "t": int(time.time())}
+            attrs = {**who, "id": node.attrs["id"], "type": kind, "t": int(time.time())}
             await sender.deliver(Node("receipt", attrs))
 
     def _settle(self, reader: Device, node: Node) -> None:

@@ -52,8 +52,18 @@ async def test_another_ones_message_cannot_be_edited(gw: Gateway, who: Caller, m
     await take(gw, mine, said(words()))
     with pytest.raises(Refused):
         await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="M"), "x")
-    await take(gw, mine, said(words("mine"), from_me=True, sender=UNSET))
+    await take(gw, mine, said(words("mine"), from_me=True, sender=UNSET, timestamp=gw.clock.now()))
     assert (await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="M"), "x")).target == by(None)
+
+
+async def test_a_message_can_be_edited_for_a_quarter_of_an_hour(gw: Gateway, who: Caller, mine: Held) -> None:
+    now = gw.clock.now()
+    for wire_id, timestamp in (("OLD", now - changes.EDIT_MS - 1), ("NEW", now - changes.EDIT_MS)):
+        await take(gw, mine, said(words("mine"), wire_id, from_me=True, sender=UNSET, timestamp=timestamp))
+    with pytest.raises(Refused) as caught:
+        await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="OLD"), "x")
+    assert caught.value.details["reason"] == "too_old"
+    assert await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="NEW"), "x")
 
 
 async def test_what_has_no_text_or_was_revoked_cannot_be_edited(gw: Gateway, who: Caller, mine: Held) -> None:

@@ -98,6 +98,7 @@ class Company:
 async def gathered() -> AsyncIterator[Company]:
     """Everybody linked and online; nothing is left of them afterwards, and the network understood all they said."""
     async with Emulator() as emulator:
+        emulator.first_count = 1
         world = WhatsApp(emulator)
         try:
             online = await asyncio.gather(*(world.linked(session, number) for session, number in SESSIONS.items()))

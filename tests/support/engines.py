@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from tests.support.files import JPEG
 from tests.support.stores import Stores
 from wagate.backends.blobs import DiskBlobs
 from wagate.clock import ManualClock
-from wagate.engines.base import Account, Engine, Report
+from wagate.engines.base import Account, ConnectionLost, Engine, Report
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.engines.sandbox.settings import Bounds
 from wagate.model.actions import Action
@@ -41,6 +42,7 @@ from wagate.model.sandbox import (
     MadeGroup,
     MakeGroup,
     MoveMember,
+    Ring,
     Shown,
     Speak,
     TrueGroup,
@@ -48,6 +50,9 @@ from wagate.model.sandbox import (
 
 R = TypeVar("R", bound=Report)
 ORG = "org_1"
+
+NO_TURNING = "this engine's clock cannot be turned"
+NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
@@ -171,6 +176,10 @@ class Sandbox:
         sink.forget()
         return connection, sink
 
+    async def forget(self, session: str, jid: str) -> None:
+        """The gateway deletes the session."""
+        await self.engine.forget(Account(session_id=session, organization_id=ORG, jid=jid))
+
     async def scan(
         self, session: str, phone: str | None = None, name: str | None = None, *, code: str | None = None
     ) -> Any:  # fmt: skip
@@ -188,6 +197,13 @@ class Sandbox:
         said = await self.drive(Speak(sender=sender, to=to, content=content))
         wire_id: str = said.wa_message_id
         return wire_id
+
+    async def named(self, *numbers: str) -> None:
+        """Their phones have told the sessions their names; here everybody has one."""
+
+    async def ring(self, caller: str, to: str, *, video: bool = False) -> None:
+        """Somebody calls a person or a group."""
+        await self.drive(Ring(caller=caller, to=to, video=video))
 
     async def change(self, sender: str, message: str, what: Any, **more: Any) -> None:
         await self.drive(ChangeMessage(sender=sender, message=message, what=what, **more))
@@ -247,6 +263,21 @@ def chosen(world: Any, ack: Ack, wire_id: str) -> str:
     """The id that a message went out with: the one that was asked for, where the engine promises that."""
     assert ack.wire_id == wire_id or not world.engine.promises.chooses_wire_id
     return ack.wire_id
+
+
+async def connected(connection: Any) -> None:
+    """Connect as a runner does, again when the line is lost: it may break before its last word is heard."""
+    for _ in range(10):
+        with suppress(ConnectionLost):
+            await connection.connect()
+            return
+    pytest.fail("no line")
+
+
+def near(world: Any, moment: object, expected: int) -> None:
+    """A moment is the one that was expected, where the world's clock stands still; else not far from it."""
+    assert isinstance(moment, int)
+    assert abs(moment - expected) <= (0 if world.turns_clock else 120_000)
 
 
 def needs(*kept: tuple[bool, str]) -> None:

@@ -81,18 +81,18 @@ class WhatsApp:
         sink = sink or Recorder()
         return await self.engine.open(self.account(session, jid=jid, proxy=proxy), sink), sink
 
-    async def link(self, session: str, number: str) -> tuple[Any, Recorder]:
+    async def link(self, session: str, number: str, *, sink: Recorder | None = None) -> tuple[Any, Recorder]:
         """Link by QR; the connection is not online."""
-        connection, sink = await self.open(session)
+        connection, sink = await self.open(session, sink=sink)
         await connection.link()
         await eventually(lambda: sink.of(QrShown))
         await self.emulator.person(number).scan(sink.of(QrShown)[-1].code)
         await eventually(lambda: sink.of(Linked))
         return connection, sink
 
-    async def linked(self, session: str, number: str) -> tuple[Any, Recorder]:
+    async def linked(self, session: str, number: str, *, sink: Recorder | None = None) -> tuple[Any, Recorder]:
         """Linked and online; its sink has forgotten how that came."""
-        connection, sink = await self.link(session, number)
+        connection, sink = await self.link(session, number, sink=sink)
         await connection.connect()
         sink.forget()
         return connection, sink

@@ -259,6 +259,10 @@ def whatsapp(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="engine", state="warning", found="whatsapp, which is off", mend=mend)
     if not chosen.whatsapp:
         return
+    ffmpeg = shutil.which("ffmpeg")
+    found = f"made by {ffmpeg}" if ffmpeg else "none: there is no ffmpeg"
+    mend = "" if ffmpeg else "Optional: install ffmpeg, and phones show files before they have them."
+    yield Finding(check="previews", state="ok" if ffmpeg else "note", found=found, mend=mend)
     mend = "`wagate db backup` does not hold them: copy the folder beside it, while the gateway is stopped."
     if not chosen.database_url.startswith("sqlite:"):
         mend = "Only one of the processes that share the database may have WAGATE_WHATSAPP=on: they are not in it."

@@ -73,6 +73,9 @@ DELETE FROM {table} WHERE organization_id = :organization_id AND session_id = :s
 _GONE = msgspec.json.encode(GoneContent()).decode()
 
 
+EDIT_MS = 15 * 60_000
+"""How long WhatsApp lets one edit a message."""
+
 # What is asked
 
 
@@ -80,7 +83,7 @@ async def edit(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, t
     """A new text for an own message. One that is not stored is taken for the account's own: the network decides.
 
     Raises what `targets.point` does, and:
-        Refused: the message is another's, was revoked, or has no text.
+        Refused: the message is another's, was revoked, has no text, or is older than WhatsApp lets one edit.
     """
     own = await targets.point(gw, caller, session_id, msgspec.structs.replace(pointer, sender=""))
     if own.found is None and (await targets.point(gw, caller, session_id, pointer)).found is not None:
@@ -89,6 +92,9 @@ async def edit(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, t
         raise Refused("the message was revoked")
     if own.found is not None and contents.reworded(own.found.content, text) is None:
         raise Refused("a message of this type has no text to edit")
+    # WhatsApp carries a late edit, for it cannot read it, and phones do not show it: nobody else would say no.
+    if own.found is not None and gw.clock.now() - own.found.timestamp > EDIT_MS:
+        raise Refused("the message is too old to be edited", reason="too_old")
     return EditContent(target=own.target, text=text)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.emulator.refusals import Refusal
 from tests.support.engines import ORG, jid, text
 from tests.support.whatsapp import WhatsApp, alive, eventually, why_not
-from wagate.engines.base import Account, Arrived, ConnectionLost, LineLost, Linked, LinkEnded, QrShown
+from wagate.engines.base import Account, Arrived, ConnectionLost, LineLost, Linked, LinkEnded, LinkTimedOut, QrShown
 from wagate.errors import NotFound, Refused
 from wagate.model.actions import RequestCode
 
@@ -41,6 +41,23 @@ async def test_a_code_that_is_not_shown_links_nobody(world: WhatsApp) -> None:
         await world.emulator.person(ANN).scan(sink.of(QrShown)[0].code.replace("#", "#wrong"))
     assert not world.emulator.person(ANN).devices
     assert not sink.of(Linked)
+
+
+@pytest.mark.long
+async def test_when_all_codes_are_used_up_linking_has_ended_and_can_begin_again(world: WhatsApp) -> None:
+    # The library shows the first code for a minute, and each further one for 20 seconds.
+    world.emulator.linking.refs = 2
+    connection, sink = await world.open("s1")
+    await connection.link()
+    await eventually(lambda: sink.of(LinkTimedOut), seconds=150)
+    codes = [shown.code for shown in sink.of(QrShown)]
+    assert len(set(codes)) == len(codes) == 2
+    assert isinstance(sink.reports[-1], LinkTimedOut)
+    assert not sink.of(LineLost)
+    await connection.link()
+    await eventually(lambda: len(sink.of(QrShown)) == 3)
+    await world.emulator.person(ANN).scan(sink.of(QrShown)[-1].code)
+    await eventually(lambda: sink.of(Linked))
 
 
 async def test_a_host_that_does_not_trust_the_network_shows_no_code(world: WhatsApp) -> None:

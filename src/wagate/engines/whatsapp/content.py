@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from wagate.engines.whatsapp.previews import NOTHING, Preview
 from wagate.errors import UnsupportedByEngine
 from wagate.model.contents import (
     ContactContent,
@@ -53,7 +54,9 @@ class Place(msgspec.Struct, frozen=True):
     own: str = ""
 
 
-def message_of(content: Content, place: Place, *, now: int, uploaded: Any = None) -> Any:
+def message_of(
+    content: Content, place: Place, *, now: int, uploaded: Any = None, preview: Preview = NOTHING
+) -> Any:  # fmt: skip
     """The message that says this. `now`: epoch milliseconds; `uploaded`: the library's word on a file.
 
     Raises:
@@ -76,7 +79,7 @@ def message_of(content: Content, place: Place, *, now: int, uploaded: Any = None
             reaction = {"key": key_of(content.target, place), "text": content.emoji, "senderTimestampMS": now}
             return _proto().Message(reactionMessage=reaction)
     if isinstance(content, MediaContent):
-        return _file(content, place, uploaded)
+        return _file(content, place, uploaded, preview)
     raise UnsupportedByEngine
 
 
@@ -149,7 +152,7 @@ def _edit(content: EditContent, place: Place, now: int) -> Any:
     return _proto().Message(editedMessage={"message": _proto().Message(protocolMessage=change)})
 
 
-def _file(content: MediaContent, place: Place, uploaded: Any) -> Any:
+def _file(content: MediaContent, place: Place, uploaded: Any, preview: Preview) -> Any:
     field, _ = KINDS[content.__struct_config__.tag]  # type: ignore[index]
     media = content.media
     said: dict[str, Any] = {
@@ -162,15 +165,25 @@ def _file(content: MediaContent, place: Place, uploaded: Any) -> Any:
         "mimetype": media.mimetype,
         "contextInfo": _context(content, place),
     }
-    more: Callable[[Media], dict[str, Any]] = _OF_A_FILE.get(field, lambda media: {})
-    return _proto().Message(**{field: said | more(media)})
+    more: Callable[[Media, Preview], dict[str, Any]] = _OF_A_FILE.get(field, lambda media, preview: {})
+    return _proto().Message(**{field: said | more(media, preview)})
 
 
-_OF_A_FILE: dict[str, Callable[[Media], dict[str, Any]]] = {
-    "imageMessage": lambda media: {"caption": media.caption or None},
-    "videoMessage": lambda media: {"caption": media.caption or None},
-    "audioMessage": lambda media: {"PTT": media.voice is True},
-    "documentMessage": lambda media: {
+def _picture(media: Media, preview: Preview) -> dict[str, Any]:
+    size = {"width": preview.width or None, "height": preview.height or None}
+    return {"caption": media.caption or None, "JPEGThumbnail": preview.jpeg or None, **size}
+
+
+def _sound(media: Media, preview: Preview) -> dict[str, Any]:
+    voice = media.voice is True
+    return {"PTT": voice, "seconds": preview.seconds or None, "waveform": (preview.wave if voice else b"") or None}
+
+
+_OF_A_FILE: dict[str, Callable[[Media, Preview], dict[str, Any]]] = {
+    "imageMessage": _picture,
+    "videoMessage": lambda media, preview: _picture(media, preview) | {"seconds": preview.seconds or None},
+    "audioMessage": _sound,
+    "documentMessage": lambda media, preview: {
         "caption": media.caption or None,
         "fileName": media.filename or None,
         "title": media.filename or None,
@@ -226,8 +239,25 @@ def reference(field: str, said: Any) -> str:
 
 
 def referred(ref: str) -> bytes:
-    """The library's message that leads to the bytes of a `reference`."""
-    return base64.urlsafe_b64decode(ref)
+    """The library's message that leads to the bytes of a `reference`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from google.protobuf.message import DecodeError
+
+    encoded = base64.b64decode(ref, altchars=b"-_", validate=True)
+    try:
+        leads = any(getattr(said, "directPath", "") or getattr(said, "URL", "") for _, said in _files_in(encoded))
+    except DecodeError:
+        leads = False
+    if not leads:
+        raise ValueError(ref)
+    return encoded
+
+
+def _files_in(encoded: bytes) -> list[tuple[Any, Any]]:
+    return list(_proto().Message.FromString(encoded).ListFields())
 
 
 def _proto() -> Any:

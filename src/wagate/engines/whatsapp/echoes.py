@@ -66,6 +66,8 @@ def change_of(report: base.Report, own: Callable[[str], bool]) -> Hashable | Non
             return ("channel", report.jid, report.action)
         case ChatMarked() if report.picture_id or report.picture_removed:
             return ("picture", report.chat, report.picture_removed is True)
+        case ChatMarked() if report.chat.endswith("@newsletter"):
+            return ("muted", report.chat, bool(report.muted_until))
         case Arrived() if report.chat.endswith("@newsletter"):
             # What is posted in a channel comes back to whoever posted it, as everybody's.
             return ("post", report.chat, report.wire_id)

@@ -188,15 +188,29 @@ async def join(line: Line, action: actions.JoinGroup) -> Joined:
         BadRequest: it leads nowhere (any more).
         Refused: the account may not come.
     """
+    code = action.code.encode()
     with _an_invite():
-        found = await line.call("JoinGroupWithLink", action.code.encode(), returns="JoinGroupWithLinkReturnFunction")
-    jid = text_of(found.Jid)
-    try:
-        group = await look_at(line, jid)
-    except Complaint:
+        led = await line.call("GetGroupInfoFromLink", code, returns="GetGroupInfoReturnFunction")
+        jid = text_of(led.GroupInfo.JID)
+        # What coming in again is answered with nobody says: who is in already is left as they are.
+        if await _inside(line, jid) is not None:
+            return Joined(group_jid=jid)
+        await line.call("JoinGroupWithLink", code, returns="JoinGroupWithLinkReturnFunction")
+    group = await _inside(line, jid)
+    if group is None:
         return Joined(group_jid=jid, pending=True)
     line.keep(came(line, group, sender=line.own_jid, reason="invite", everybody=False))
     return Joined(group_jid=jid)
+
+
+async def _inside(line: Line, group: str) -> GroupSeen | None:
+    """A group as it is now, if this account is in it."""
+    try:
+        return await look_at(line, group)
+    except Complaint as complaint:
+        if complaint.code in (401, 403, 404):
+            return None
+        raise
 
 
 @contextlib.contextmanager
@@ -208,6 +222,8 @@ def _an_invite() -> Iterator[None]:
             raise BadRequest.field("invite", "leads to no group (any more)") from None
         if complaint.code == 401:
             raise Refused(reason="removed_earlier", waCode=401) from None
+        if complaint.code == 419:
+            raise Refused(reason="group_full", waCode=419) from None
         raise
 
 

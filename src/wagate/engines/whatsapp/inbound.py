@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -10,6 +11,7 @@ from msgspec import UNSET
 from wagate.engines import base
 from wagate.engines.whatsapp import history, reading
 from wagate.engines.whatsapp.addresses import called, note_mode, person, text_of
+from wagate.engines.whatsapp.channels import ON, muted
 from wagate.engines.whatsapp.groups import changed_group, joined_group
 from wagate.model import Maybe
 from wagate.model.channels import ChannelChanged
@@ -27,9 +29,7 @@ _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 """The library's number of a receipt; 9 is a device that has the message while its person is not there."""
 
 _READ_BY_ME = (4, 5, 6, 7)
-_COMPOSING, _AUDIO, _ON = 1, 2, 1
-_FOREVER = 253_402_300_799_999
-"""The last moment there is, in epoch milliseconds: what is muted for good is muted until then."""
+_COMPOSING, _AUDIO = 1, 2
 
 
 def reports(line: Line, code: int, body: bytes) -> list[base.Report]:
@@ -145,13 +145,18 @@ def _typing(line: Line, event: Any) -> list[base.Report]:
     state: PresenceState = "composing" if composes else "paused"
     media: Any = UNSET if not composes else "audio" if event.Media == _AUDIO else "text"
     who = called(line, source.Sender, source.SenderAlt)
-    return [PresenceHeard(person=who, state=state, chat=_chat(line, source), media=media)]
+    return _noted(line, PresenceHeard(person=who, state=state, chat=_chat(line, source), media=media))
 
 
 def _presence(line: Line, event: Any) -> list[base.Report]:
     last_seen: Maybe[int] = millis(event.LastSeen) if event.LastSeen > 0 else UNSET
     state: PresenceState = "unavailable" if event.Unavailable else "available"
-    return [PresenceHeard(person=called(line, event.From), state=state, last_seen=last_seen)]
+    return _noted(line, PresenceHeard(person=called(line, event.From), state=state, last_seen=last_seen))
+
+
+def _noted(line: Line, report: PresenceHeard) -> list[base.Report]:
+    """What is heard of somebody, remembered for whoever asks. To be watched again is answered with what was told."""
+    return [report] if line.whereabouts.heard(report, time.monotonic()) else []
 
 
 def _picture(line: Line, event: Any) -> list[base.Report]:
@@ -168,13 +173,7 @@ def _channel(read: Any, code: int, body: bytes) -> list[base.Report]:
     if code == 33:
         return [ChannelChanged(jid=text_of(read("NewsletterLeave", body).ID), action="leave")]
     change = read("NewsletterMuteChange", body)
-    return muted(text_of(change.ID), on=change.Mute == _ON)
-
-
-def muted(channel: str, *, on: bool) -> list[base.Report]:
-    """A channel is silent now, or no longer."""
-    until = _FOREVER if on else 0
-    return [ChannelChanged(jid=channel, action="mute"), ChatMarked(chat=channel, muted_until=until)]
+    return muted(text_of(change.ID), UNSET, on=change.Mute == ON)
 
 
 def _call(line: Line, event: Any) -> list[base.Report]:

@@ -28,6 +28,7 @@ from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.pieces import Pieces
 from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
+from wagate.engines.whatsapp.whereabouts import Whereabouts
 from wagate.model.contacts import Person
 from wagate.model.sessions import Pairing
 
@@ -80,6 +81,7 @@ class Line:
         self.own_jid = ""
         self.me = Person()
         self.hidden: set[str] = set()
+        self.whereabouts = Whereabouts()
         self._has_keys = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
@@ -373,6 +375,7 @@ class Line:
         await self._end()
         self._begun += 1
         self._codes = 0
+        self.whereabouts.forget()
         self._purpose = purpose
         self._online = self._loop.create_future() if purpose == "connect" else None
         self._name = f"{self.account.session_id}.{self._number}.{self._begun}"

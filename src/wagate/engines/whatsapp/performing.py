@@ -13,16 +13,14 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import group_actions, refusals, wire
-from wagate.engines.whatsapp.addresses import as_written_in, both_known, text_of, to_library
+from wagate.engines.whatsapp import channels, group_actions, refusals, wire
+from wagate.engines.whatsapp.addresses import as_written_in, both_known, by_text, to_library
 from wagate.engines.whatsapp.content import referred
 from wagate.engines.whatsapp.groups import seen
-from wagate.engines.whatsapp.inbound import muted
 from wagate.engines.whatsapp.line import Line
 from wagate.engines.whatsapp.refusals import Complaint
-from wagate.errors import Gone, NotFound, UnsupportedByEngine, WagateError
+from wagate.errors import Gone, NotFound, Refused, UnsupportedByEngine, WagateError
 from wagate.model import actions
-from wagate.model.channels import ChannelChanged, CreatedChannel
 from wagate.model.chats import ChatPresence
 from wagate.model.contacts import About, ContactCheck, Person, Picture
 from wagate.model.media import FetchedMedia
@@ -116,9 +114,20 @@ async def _set_chat_presence(line: Line, action: actions.SetChatPresence) -> Non
 
 
 async def _watch(line: Line, action: actions.WatchPresence) -> ChatPresence:
+    """What has been heard so far. A group cannot be watched, and who types in it is heard without."""
+    if action.chat.endswith("@g.us"):
+        try:
+            await group_actions.look_at(line, action.chat)
+        except Complaint as complaint:
+            raise refusals.of_a_group(complaint) or complaint from None
+        return line.whereabouts.of(action.chat, time.monotonic())
     chat = _address(line, action.chat)
     await line.call("SubscribePresence", chat, len(chat))
-    return ChatPresence(from_=action.chat, state="unknown")
+    who = await asyncio.to_thread(by_text, line, action.chat)
+    if who.jid and not who.lid:
+        # Who types is named by LID alone.
+        await _describe(line, who.jid)
+    return line.whereabouts.of(who.jid or who.lid or action.chat, time.monotonic())
 
 
 async def _check(line: Line, action: actions.CheckContact) -> ContactCheck:
@@ -127,18 +136,28 @@ async def _check(line: Line, action: actions.CheckContact) -> ContactCheck:
     for each in found.IsOnWhatsAppResponse:
         if each.IsIn:
             who = await asyncio.to_thread(both_known, line, each.JID)
+            if who.jid and not who.lid:
+                await _describe(line, who.jid)
+                who = await asyncio.to_thread(both_known, line, each.JID)
             return ContactCheck(query=action.phone, is_on_whatsapp=True, jid=who.jid, lid=who.lid)
     return ContactCheck(query=action.phone, is_on_whatsapp=False)
 
 
 async def _about(line: Line, action: actions.GetAbout) -> About:
+    (about,) = await _describe(line, action.person) or [None]
+    # Whoever has an account has a phone.
+    if about is None or not about.Devices:
+        raise NotFound("not on WhatsApp", reason="not_on_whatsapp")
+    return About(about=about.Status)
+
+
+async def _describe(line: Line, person: str) -> list[Any]:
+    """What WhatsApp says of somebody; the library learns the LID of a phone by it."""
     who = line.library.messages.JIDArray(
-        JIDS=[line.library.messages.JID.FromString(_address(line, action.person))]
+        JIDS=[line.library.messages.JID.FromString(_address(line, person))]
     ).SerializeToString()
     found = await line.call("GetUserInfo", who, len(who), returns="GetUserInfoReturnFunction")
-    if not found.UsersInfo:
-        raise NotFound("not on WhatsApp", reason="not_on_whatsapp")
-    return About(about=found.UsersInfo[0].UserInfo.Status)
+    return [each.UserInfo for each in found.UsersInfo]
 
 
 async def _picture(line: Line, action: actions.GetPicture) -> Picture:
@@ -153,6 +172,8 @@ async def _picture(line: Line, action: actions.GetPicture) -> Picture:
 
 
 async def _block(line: Line, action: actions.SetBlocked) -> None:
+    if line.is_own(action.person):
+        raise Refused("nobody blocks themselves", reason="not_allowed")
     who = _address(line, action.person)
     how = b"block" if action.blocked else b"unblock"
     await line.call("UpdateBlocklist", who, len(who), how, returns="GetBlocklistReturnFunction")
@@ -161,7 +182,10 @@ async def _block(line: Line, action: actions.SetBlocked) -> None:
 async def _fetch(line: Line, action: actions.FetchMedia, into: str | None) -> FetchedMedia:
     if into is None or not action.media.ref:
         raise NotFound
-    message = referred(action.media.ref)
+    try:
+        message = referred(action.media.ref)
+    except ValueError:
+        raise Gone from None
     try:
         found = await line.call("DownloadAny", message, len(message), returns="DownloadReturnFunction")
     except Complaint as complaint:
@@ -170,34 +194,6 @@ async def _fetch(line: Line, action: actions.FetchMedia, into: str | None) -> Fe
         raise
     await asyncio.to_thread(Path(into).write_bytes, found.Binary)
     return FetchedMedia(size=len(found.Binary), sha256=hashlib.sha256(found.Binary).hexdigest())
-
-
-async def _create_channel(line: Line, action: actions.CreateChannel) -> CreatedChannel:
-    wish = line.library.messages.CreateNewsletterParams(
-        Name=action.name, Description=action.description, Picture=b""
-    ).SerializeToString()
-    made = await line.call("CreateNewsletter", wish, len(wish), returns="CreateNewsLetterReturnFunction")
-    channel = text_of(made.NewsletterMetadata.ID)
-    line.keep([ChannelChanged(jid=channel, action="join", name=action.name)])
-    return CreatedChannel(jid=channel)
-
-
-async def _follow(line: Line, action: actions.FollowChannel) -> None:
-    channel = _address(line, action.channel)
-    await line.call("FollowNewsletter", channel, len(channel))
-    line.keep([ChannelChanged(jid=action.channel, action="join")])
-
-
-async def _unfollow(line: Line, action: actions.UnfollowChannel) -> None:
-    channel = _address(line, action.channel)
-    await line.call("UnfollowNewsletter", channel, len(channel))
-    line.keep([ChannelChanged(jid=action.channel, action="leave")])
-
-
-async def _mute(line: Line, action: actions.MuteChannel) -> None:
-    channel = _address(line, action.channel)
-    await line.call("NewsletterToggleMute", channel, len(channel), action.mute)
-    line.keep(muted(action.channel, on=action.mute))
 
 
 def _address(line: Line, jid: str) -> bytes:
@@ -228,10 +224,10 @@ DEEDS: dict[type[actions.Action], Callable[[Line, Any], Awaitable[Any]]] = {
     actions.GetAbout: _about,
     actions.GetPicture: _picture,
     actions.SetBlocked: _block,
-    actions.CreateChannel: _create_channel,
-    actions.FollowChannel: _follow,
-    actions.UnfollowChannel: _unfollow,
-    actions.MuteChannel: _mute,
+    actions.CreateChannel: channels.create,
+    actions.FollowChannel: channels.follow,
+    actions.UnfollowChannel: channels.unfollow,
+    actions.MuteChannel: channels.mute,
 }
 """What is performed, and how; what comes with a file is in `WITH_FILES`. Approving who asks to join, and removing a
 picture, the library does not offer."""

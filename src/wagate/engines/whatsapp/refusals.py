@@ -14,6 +14,7 @@ import structlog
 from wagate.engines import base
 from wagate.engines.whatsapp import wire
 from wagate.errors import NoAnswer, NotAMember, NotFound, NotGroupAdmin, RateLimited, Refused, WagateError
+from wagate.model.contents import RevokeContent
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,8 @@ def _of_a_send(complaint: Complaint, want: wire.Send) -> WagateError:
         return Refused("WhatsApp lets this account write to nobody new now", reason="reachout_locked", waCode=code)
     if code == 429:
         return RateLimited("WhatsApp says that this account sends too much", waCode=code)
+    if code == 401 and isinstance(want.outgoing.content, RevokeContent):
+        return Refused("only an admin of the group can revoke another's message", reason="not_allowed", waCode=code)
     if want.outgoing.chat.endswith("@g.us") and code in (401, 403, 404):
         return NotGroupAdmin(waCode=code) if code == 401 else Refused(reason="not_a_member", waCode=code)
     if code == 404:

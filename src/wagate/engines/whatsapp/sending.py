@@ -10,13 +10,21 @@ from typing import Any
 import msgspec
 
 from wagate.engines.whatsapp import content as contents
-from wagate.engines.whatsapp import wire
+from wagate.engines.whatsapp import previews, wire
 from wagate.engines.whatsapp.addresses import as_written_in, by_lid, parsed, to_library
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
 from wagate.engines.whatsapp.refusals import Complaint
-from wagate.errors import NoAnswer, UnsupportedByEngine
-from wagate.model.contents import AlbumContent, Content, ImageContent, MediaContent, VoteContent
+from wagate.errors import NoAnswer, Refused, UnsupportedByEngine
+from wagate.model.contents import (
+    AlbumContent,
+    Content,
+    EditContent,
+    ImageContent,
+    MediaContent,
+    RevokeContent,
+    VoteContent,
+)
 from wagate.model.messages import Ack
 
 
@@ -27,9 +35,22 @@ async def send(line: Line, want: wire.Send) -> Ack:
         Complaint: as the library says; whether it went out, `refusals.meant` judges.
     """
     outgoing = want.outgoing
+    _must_be_allowed(outgoing.content, outgoing.chat)
     if isinstance(outgoing.content, AlbumContent):
         return await _album(line, outgoing.content, outgoing.chat, want.files)
     return await _say(line, await _message(line, outgoing.content, outgoing.chat, want.files), outgoing.chat)
+
+
+def _must_be_allowed(content: Content, chat: str) -> None:
+    """What WhatsApp carries and no phone shows: it cannot read that the message is another's.
+
+    Raises:
+        Refused: it is not sent.
+    """
+    if isinstance(content, EditContent) and not content.target.from_me:
+        raise Refused("only one's own messages can be edited", reason="not_allowed")
+    if isinstance(content, RevokeContent) and not content.target.from_me and not chat.endswith("@g.us"):
+        raise Refused("only an admin of a group can revoke another's message", reason="not_allowed")
 
 
 async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, str]) -> Ack:
@@ -58,19 +79,23 @@ async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, st
 
 
 async def _message(line: Line, content: Content, chat: str, files: dict[str, str]) -> Any:
-    uploaded = None
+    uploaded, preview = None, previews.NOTHING
     if isinstance(content, MediaContent):
         file = files.get(content.media.id or "")
         if file is None:
             raise UnsupportedByEngine("a file without bytes of our own cannot be sent")
-        _, kind = contents.KINDS[content.__struct_config__.tag]  # type: ignore[index]
+        name = str(content.__struct_config__.tag)
+        _, kind = contents.KINDS[name]
         uploaded = await upload(line, Path(file), kind)
+        preview = await previews.look(Path(file), name)
     if isinstance(content, VoteContent):
         return await _vote(line, content, chat)
     place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid)
     now = int(time.time() * 1000)
     # Addresses may have to be looked up in the session's store.
-    return await asyncio.to_thread(lambda: contents.message_of(content, place, now=now, uploaded=uploaded))
+    return await asyncio.to_thread(
+        lambda: contents.message_of(content, place, now=now, uploaded=uploaded, preview=preview)
+    )
 
 
 async def upload(line: Line, file: Path, kind: int) -> Any:
@@ -101,9 +126,13 @@ async def _vote(line: Line, vote: VoteContent, chat: str) -> Any:
         MessageSource=source, ID=vote.target.message_id, Timestamp=0, ServerID=0, Multicast=False, **blank
     ).SerializeToString()
     options = messages.ArrayString(data=vote.options).SerializeToString()
-    answer = await line.call(
-        "BuildPollVote", poll, len(poll), options, len(options), returns="BuildPollVoteReturnFunction"
-    )  # fmt: skip
+    try:
+        answer = await line.call(
+            "BuildPollVote", poll, len(poll), options, len(options), returns="BuildPollVoteReturnFunction"
+        )  # fmt: skip
+    except Complaint:
+        # A vote is sealed with a key that came with the poll.
+        raise Refused("there is no such poll", reason="not_allowed") from None
     return answer.PollVote
 
 
