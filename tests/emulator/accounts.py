@@ -26,7 +26,11 @@ SignedPreKey = tuple[bytes, bytes, bytes]
 
 @dataclass(eq=False)
 class Device:
-    """One device. `waiting`: what it was sent and has not acknowledged, oldest first; `acknowledged`: ids in order."""
+    """One device. `waiting`: what it was sent and has not acknowledged, oldest first; `acknowledged`: ids in order.
+
+    `sent_at` and `settled_at`: when a message was first put on its line, and when its acknowledgement had come, by
+    id, in nanoseconds of the machine's monotonic clock.
+    """
 
     account: Account
     place: int
@@ -37,6 +41,8 @@ class Device:
     prekeys: dict[bytes, bytes] = field(default_factory=dict)
     waiting: list[Node] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
+    sent_at: dict[str, int] = field(default_factory=dict)
+    settled_at: dict[str, int] = field(default_factory=dict)
     logins: int = 0
     line: Line | None = None
 
@@ -57,6 +63,7 @@ class Device:
             if (node.tag, node.attrs.get("id")) == (kind, wire_id):
                 self.waiting.remove(node)
                 self.acknowledged.append(wire_id)
+                self.settled_at.setdefault(wire_id, time.monotonic_ns())
                 return
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import select
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -164,7 +165,19 @@ async def main(descriptor: int) -> None:
     try:
         await host.serve()
     finally:
+        _speak_to_nobody()
         await host.close()
+
+
+def _speak_to_nobody() -> None:
+    """Where whoever read our log is gone, let it go nowhere: native code that writes to a broken pipe may be ended."""
+    for descriptor in (1, 2):
+        watched = select.poll()
+        watched.register(descriptor, 0)
+        if any(what & select.POLLERR for _, what in watched.poll(0)):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
 
 def log_plainly() -> None:

@@ -8,10 +8,12 @@ Imported by host.py, in a host process only.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad, verify
 
 _FIRST_SIGN_SECONDS = 1.0
 _END_SECONDS = 10.0
+_EMPTY_SECONDS, _QUIET_SECONDS = 3.0, 0.1
+"""How long we wait for what the library has acknowledged and not handed over, and which silence says that it has."""
 
 EVENTS = {
     2: "PairStatus",
@@ -106,11 +110,28 @@ class Library:
         session = self._present.get(id)
         if session is None:
             return True
+        self._empty(session)
         with self._gate.change():
             if id in self._present and session.thread.is_alive():
                 self._go.Stop(id.encode())
                 session.thread.join(_END_SECONDS)
         return not session.thread.is_alive()
+
+    def _empty(self, session: _Session) -> None:
+        """Hang up and hear the rest: up to a hundred events wait, acknowledged, and are dropped with the session."""
+        if not session.heard:
+            return
+        deadline = time.monotonic() + _EMPTY_SECONDS
+        # On a thread of its own: it waits for the library where that is just dialling.
+        hanging_up = threading.Thread(target=self._hang_up, args=(session.id,), daemon=True)
+        hanging_up.start()
+        hanging_up.join(_EMPTY_SECONDS)
+        while not session.quiet(_QUIET_SECONDS) and time.monotonic() < deadline:
+            time.sleep(_QUIET_SECONDS / 5)
+
+    def _hang_up(self, id: str) -> None:
+        with contextlib.suppress(KeyError):
+            self.call("Disconnect", id)
 
     def call(self, name: str, id: str, *arguments: Any) -> Any:
         """Call an exported function for a session. Blocks; for threads of a pool.
@@ -165,6 +186,8 @@ class _Session:
     ) -> None:  # fmt: skip
         self.id, self.store, self.proxy = id, store, proxy
         self.sign = threading.Event()
+        self.heard = 0.0
+        self._hearing = 0
         self._heard = heard
         self._library = library
         self.thread = threading.Thread(target=self._live, name=f"wa-{id}", daemon=True)
@@ -178,10 +201,19 @@ class _Session:
             self.sign.set()
             self._heard.over(error)
 
+    def quiet(self, seconds: float) -> bool:
+        """Whether no event was handed over for so long; they come one after the other."""
+        return not self._hearing and time.monotonic() - self.heard >= seconds
+
     def on_event(self, _id: bytes, address: int, size: int, code: int) -> None:
         self.sign.set()
-        if code in EVENTS:
-            self._heard.event(code, ctypes.string_at(address, size))
+        self._hearing += 1
+        try:
+            if code in EVENTS:
+                self._heard.event(code, ctypes.string_at(address, size))
+        finally:
+            self._hearing -= 1
+            self.heard = time.monotonic()
 
     def on_qr(self, _id: int, address: int) -> None:
         self.sign.set()

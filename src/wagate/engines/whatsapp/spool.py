@@ -1,8 +1,9 @@
-"""What a session was told and the gateway has not committed yet, on disk: appended with fsync, removed when taken.
+"""What a session was told and the gateway has not committed yet, on disk: written at once, synced before it is told.
 
 The library acknowledges to WhatsApp by itself, so this file is all that is left of a message between that moment and
-the gateway's commit. A record is a length, a CRC-32, a number and its bytes; a torn last record was never promised and
-is cut off. Used by one line of a host; `append` may be called from another thread than the rest.
+the gateway's commit. What is written outlives this process; what is synced outlives the machine. A record is a length,
+a CRC-32, a number and its bytes; a torn last record was never promised and is cut off. Of what waits only the file has
+the bytes, however much that is. Used by one line of a host, from any of its threads.
 """
 
 from __future__ import annotations
@@ -16,22 +17,30 @@ from pathlib import Path
 
 _HEAD = struct.Struct(">IIQ")
 _REWRITE_OCTETS = 4 << 20
+_PIECE = 1 << 20
 
 
 class Spool:
-    """The records of one session, oldest first. Numbers start at 1 and rise while the spool is open."""
+    """The records of one session, oldest first. Numbers start at 1 and rise by one while the spool is open."""
 
     def __init__(self, file: Path) -> None:
         self._path = file
         self._lock = threading.Lock()
-        self._kept: deque[tuple[int, bytes]] = deque()
+        self._syncing = threading.Lock()
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._octets = self._load()
-        self._last = self._kept[-1][0] if self._kept else 0
+        # The oldest that is kept and where it begins, the newest and where it ends.
+        self._first, self._begin, self._last, self._end = 1, 0, 0, 0
+        self._doubtful = self._closed = False
+        self._load()
+        # Where those end that were read and not taken, and which is to be read next, and where that begins.
+        self._ends: deque[tuple[int, int]] = deque()
+        self._next = (self._first, self._begin)
+        self._synced = self._first - 1
         _sync_folder(file.parent)
+        self.sync()
 
     def append(self, record: bytes) -> int:
-        """Keep a record; durable when it returns, with the number that stands for it.
+        """Keep a record: when this returns, the end of this process does not lose it. The number that stands for it.
 
         Raises:
             OSError: it is not kept.
@@ -39,82 +48,141 @@ class Spool:
         with self._lock:
             number = self._last + 1
             try:
-                self._write(number, record)
-                os.fdatasync(self._descriptor)
+                _write(self._descriptor, _HEAD.pack(len(record), zlib.crc32(record), number) + record)
             except OSError:
-                os.ftruncate(self._descriptor, self._octets)
+                os.ftruncate(self._descriptor, self._end)
                 raise
-            self._octets += _HEAD.size + len(record)
+            self._end += _HEAD.size + len(record)
             self._last = number
-            self._kept.append((number, record))
             return number
 
-    def after(self, number: int, limit: int) -> list[tuple[int, bytes]]:
-        """The next records behind `number`."""
+    def sync(self) -> None:
+        """Make what was appended durable; appending goes on meanwhile, and what comes then may need another call.
+
+        Raises:
+            OSError: it is not durable. Tried again, it is written anew: what a disk did not take it may have dropped.
+        """
+        with self._syncing:
+            with self._lock:
+                if self._closed or self._synced == self._last:
+                    return
+                last = self._last
+                if self._doubtful or (self._begin > _REWRITE_OCTETS and self._begin > self._end - self._begin):
+                    self._rewrite()
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError:
+                self._doubtful = True
+                raise
+            self._doubtful = False
+            with self._lock:
+                self._synced = max(self._synced, last)
+
+    def after(self, number: int, limit: int, octets: int = _PIECE) -> list[tuple[int, bytes]]:
+        """The next records behind `number` that are durable: as many as leave at most `octets` read and not taken.
+
+        One may be longer than that, if nothing else is.
+        """
         with self._lock:
+            if self._next[0] != number + 1:
+                self._seek(number + 1)
             found: list[tuple[int, bytes]] = []
-            for kept, record in self._kept:
-                if len(found) == limit:
+            while len(found) < limit and self._next[0] <= self._synced:
+                kept, at = self._next
+                length, _, _ = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
+                end = at + _HEAD.size + length
+                if end - self._begin > octets and kept != self._first:
                     break
-                if kept > number:
-                    found.append((kept, record))
+                found.append((kept, os.pread(self._descriptor, length, at + _HEAD.size)))
+                self._ends.append((kept, end))
+                self._next = (kept + 1, end)
             return found
 
     def take(self, number: int) -> None:
-        """Everything up to `number` is committed elsewhere: forget it."""
+        """Everything up to `number`, which was read, is committed elsewhere: forget it."""
         with self._lock:
-            while self._kept and self._kept[0][0] <= number:
-                self._kept.popleft()
-            if not self._kept:
+            while self._ends and self._ends[0][0] <= number:
+                taken, self._begin = self._ends.popleft()
+                self._first = taken + 1
+            if self._first > self._last and self._end:
                 # What is lost by a crash now are records that were taken: no need to wait for the disk.
                 os.ftruncate(self._descriptor, 0)
-                self._octets = 0
-            elif self._octets > _REWRITE_OCTETS and self._octets > 2 * sum(len(record) for _, record in self._kept):
-                self._rewrite()
+                self._begin = self._end = 0
+                self._next = (self._first, 0)
 
     @property
     def first(self) -> int:
         """The number of the oldest that is kept, or of the next."""
-        with self._lock:
-            return self._kept[0][0] if self._kept else self._last + 1
+        return self._first
 
     @property
     def last(self) -> int:
         """The last number that was given."""
         return self._last
 
+    @property
+    def synced(self) -> int:
+        """The last number that is durable."""
+        return self._synced
+
     def close(self) -> None:
-        """Let the file go; what is in it stays."""
-        os.close(self._descriptor)
+        """Let the file go; what is in it stays. It may wait for the disk."""
+        try:
+            self.sync()
+        finally:
+            with self._syncing, self._lock:
+                self._closed = True
+                os.close(self._descriptor)
 
-    def _write(self, number: int, record: bytes) -> None:
-        view = memoryview(_HEAD.pack(len(record), zlib.crc32(record), number) + record)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-
-    def _load(self) -> int:
-        whole, read = 0, self._path.read_bytes()
-        while whole + _HEAD.size <= len(read):
-            length, checksum, number = _HEAD.unpack_from(read, whole)
-            record = read[whole + _HEAD.size : whole + _HEAD.size + length]
+    def _load(self) -> None:
+        size, at = os.fstat(self._descriptor).st_size, 0
+        while at + _HEAD.size <= size:
+            length, checksum, number = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
+            record = os.pread(self._descriptor, length, at + _HEAD.size) if at + length < size else b""
             if len(record) < length or zlib.crc32(record) != checksum:
                 break
-            self._kept.append((number, record))
-            whole += _HEAD.size + length
-        os.ftruncate(self._descriptor, whole)
-        return whole
+            if not at:
+                self._first = number
+            self._last = number
+            at += _HEAD.size + length
+        os.ftruncate(self._descriptor, at)
+        self._end = at
+
+    def _seek(self, number: int) -> None:
+        """Read on at this record, which is not older than the oldest."""
+        self._ends.clear()
+        kept, at = self._first, self._begin
+        while kept < min(number, self._last + 1):
+            length, _, _ = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
+            at += _HEAD.size + length
+            self._ends.append((kept, at))
+            kept += 1
+        self._next = (kept, at)
 
     def _rewrite(self) -> None:
+        """What is kept, in a new file; durable only when that is."""
         new = self._path.with_suffix(".new")
-        old, self._descriptor = self._descriptor, os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        self._octets = 0
-        for number, record in self._kept:
-            self._write(number, record)
-            self._octets += _HEAD.size + len(record)
-        os.fsync(self._descriptor)
-        os.replace(new, self._path)
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            for at in range(self._begin, self._end, _PIECE):
+                _write(descriptor, os.pread(self._descriptor, min(_PIECE, self._end - at), at))
+            os.fsync(descriptor)
+            os.replace(new, self._path)
+        except OSError:
+            os.close(descriptor)
+            raise
         _sync_folder(self._path.parent)
-        os.close(old)
+        os.close(self._descriptor)
+        self._descriptor, gone = descriptor, self._begin
+        self._begin, self._end = 0, self._end - gone
+        self._ends = deque((number, end - gone) for number, end in self._ends)
+        self._next = (self._next[0], self._next[1] - gone)
+
+
+def _write(descriptor: int, octets: bytes) -> None:
+    view = memoryview(octets)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _sync_folder(folder: Path) -> None:
