@@ -17,6 +17,7 @@ import msgspec
 import wagate.cli
 from tests.docs.capabilities import capabilities_page
 from tests.docs.dialects import wasend_guide
+from tests.docs.host_protocol import host_protocol_page
 from tests.docs.story import EXAMPLES
 from tests.support.source import PACKAGE, ROOT, files
 from wagate.api.openapi import document, errors_of
@@ -159,6 +160,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_table,
     "docs/guides/wasend.md": wasend_guide,
     "docs/reference/metrics.md": metrics_page,
+    "docs/reference/host-protocol.md": host_protocol_page,
     "docs/reference/commands.md": lambda: commands_page(wagate.cli.app),
 }
 """Each file by its path from the root, and what prints it."""
