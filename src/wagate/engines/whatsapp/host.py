@@ -26,11 +26,13 @@ from wagate.engines.whatsapp import inbound, performing, refusals, sending, wire
 from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad
 from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.line import Around, Busy, Line, Stuck
-from wagate.errors import Internal, WagateError, to_wire
+from wagate.errors import Internal, NoAnswer, WagateError, to_wire
 
 log = structlog.get_logger(__name__)
 
-_THREADS = 48
+_THREADS, _CALLS = 24, 64
+"""Threads for what is short, and for calls that wait for WhatsApp: those must not hold up what is heard meanwhile."""
+
 _LAST_SECONDS = 3.0
 _decode = msgspec.msgpack.Decoder(wire.FromGateway).decode
 
@@ -40,7 +42,13 @@ class Host:
 
     def __init__(self, library: Library, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._library = library
-        self._around = Around(library=library, tell=self._tell, translate=inbound.reports, stuck=self._stuck)
+        self._around = Around(
+            library=library,
+            calls=ThreadPoolExecutor(_CALLS, thread_name_prefix="call"),
+            tell=self._tell,
+            translate=inbound.reports,
+            stuck=self._stuck,
+        )
         self._reader = reader
         self._writer = writer
         self._lines: dict[int, Line] = {}
@@ -132,21 +140,29 @@ class Host:
 
 
 async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
-    """What is asked of WhatsApp through a line that is connected."""
+    """What is asked of WhatsApp through a line that is connected; nobody waits for it any longer than `seconds`.
+
+    Raises:
+        NoAnswer: it takes longer; certain where the library was not even asked.
+    """
     try:
         match want:
             case wire.LinkByCode():
                 return await line.link_by_code(want.phone, want.proxy, seconds=seconds)
-            case wire.Send():
-                return await sending.send(line, want)
-            case wire.Look():
-                return await performing.look(line)
-            case wire.Perform():
-                return await performing.perform(line, want)
-            case wire.Read():
-                return await performing.read(line, want)
             case wire.Logout():
                 return await line.logout()
+        async with asyncio.timeout(seconds):
+            match want:
+                case wire.Send():
+                    return await sending.send(line, want)
+                case wire.Look():
+                    return await performing.look(line)
+                case wire.Perform():
+                    return await performing.perform(line, want)
+                case wire.Read():
+                    return await performing.read(line, want)
+    except TimeoutError:
+        raise NoAnswer from None
     except refusals.Complaint as complaint:
         raise refusals.meant(complaint, want) from None
     raise base.ConnectionLost
@@ -155,8 +171,8 @@ async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
 async def main(descriptor: int) -> None:
     """Serve the gateway at the other end of the inherited socket."""
     loop = asyncio.get_running_loop()
-    # The default pool has a handful of threads, and each call into the library holds one for as long as WhatsApp takes.
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
+    # The default pool has a handful of threads, too few for sessions that begin and end together.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
     library = await asyncio.to_thread(Library)
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(False)
