@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,12 @@ async def texts(sink: Recorder, *expected: str) -> None:
 
 def said(sink: Recorder) -> list[str]:
     return [arrived.content.text for arrived in sink.of(Arrived)]  # type: ignore[union-attr]
+
+
+def memory(pid: int) -> int:
+    """Octets of a process's own."""
+    found = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon:")]
+    return int(found[0].split()[1]) << 10
 
 
 # Refused.
@@ -186,17 +193,29 @@ async def test_closing_a_session_in_a_host_that_hangs_ends_the_host(village: Vil
         await eventually(lambda: ben_sink.of(LineLost))
 
 
-async def test_who_kills_its_host_three_times_is_given_up_and_the_others_go_on(village: Village) -> None:
-    async with online(village, "s1", "s2", per_host=1) as (world, (ann, sink), (_, other)):
-        for _ in range(3):
-            (theirs,) = set(world.engine.hosts) - {world.engine.host_of("s2")}
+async def test_who_kills_its_host_again_and_again_is_given_up_and_its_neighbours_go_on(village: Village) -> None:
+    async with online(village, "s1", "s2", "s3") as (world, (ann, sink), *neighbours):
+        assert len(world.engine.hosts) == 1, "they share a shard"
+        for death in range(4):
+            # The first leaves three suspects, who live alone from then on; the three that follow are sure.
+            theirs = world.engine.host_of("s1")
+            assert theirs is not None
             sink.calls.clear()
             os.kill(theirs, signal.SIGKILL)
             await eventually(lambda: sink.reports)
-            if sink.of(LineLost):
+            if death < 3:
+                assert sink.reports == [LineLost()]
                 await ann.connect()
+            if not death:
+                for line, heard in neighbours:
+                    await eventually(lambda heard=heard: heard.reports)
+                    await line.connect()
+                assert len({world.engine.host_of(id) for id in ("s1", "s2", "s3")}) == 3, "each alone"
         assert sink.reports == [Ended(status="failed", reason="engine_crashed")]
-        assert not other.reports
+        assert all(heard.reports == [LineLost()] for _, heard in neighbours)
+        (ben, _), (_, cats) = neighbours
+        await ben.send(text(None, CAT, "we go on"))
+        await texts(cats, "we go on")
 
 
 @pytest.mark.long
@@ -208,6 +227,24 @@ async def test_a_deaf_line_is_replaced_within_ninety_seconds(village: Village) -
 
 
 # What waits.
+
+
+async def test_a_gateway_that_reads_nothing_leaves_it_on_disk_and_misses_nothing(village: Village) -> None:
+    async with online(village, "s1", "s2", per_host=1, pulse=60.0) as (world, (ann, _), (_, sink)):
+        (theirs,) = [host for host in world.engine._fleet.hosts() if host.pid == world.engine.host_of("s2")]
+        assert theirs._writer is not None
+        # As a process does that is stopped: its socket fills.
+        theirs._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        expected = [f"{number} " + "x" * 20_000 for number in range(120)]
+        before = memory(theirs.pid)
+        for words in expected:
+            await ann.send(text(None, BEN, words))
+        await eventually(lambda: not world.device(BEN).waiting)
+        assert (world.keys("s2") / "spool").stat().st_size > 120 * 20_000
+        assert memory(theirs.pid) - before < 40 << 20
+        assert not sink.calls
+        theirs._writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await texts(sink, *expected)
 
 
 async def test_a_sink_that_waits_is_told_a_window_and_the_rest_stays_on_disk(village: Village) -> None:
