@@ -39,7 +39,7 @@ def test_votes_come_by_label_and_first_contacts_wait_while_they_must(town: Town)
     town.network.do("timelock")
     held = town.send(ann, STRANGER, "hello stranger", how="?async=true").body["outboxId"]
     refused = town.send(ann, OTHER, "hello")
-    assert (refused.status, refused.body["error"]["details"]["reason"]) == (422, "reachout_locked")
+    assert (refused.status, refused.body["error"]["details"]["reason"]) == (422, "timelocked")
     assert refused.body["error"]["details"]["certain"] is True
     known = town.send(ann, BEN, "still here")
     assert known.status == 200, known.body

@@ -76,7 +76,7 @@ class Host:
         try:
             answer = await self._do(asked)
         except base.LinkEnded as ended:
-            self._fail(asked, ended=base.Ended(status=ended.status, reason=ended.reason))
+            self._fail(asked, ended=base.Ended(status=ended.status, reason=ended.reason, until=ended.until))
         except (base.ConnectionLost, Busy, Stuck):
             self._fail(asked)
         except WagateError as error:

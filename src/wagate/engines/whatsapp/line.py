@@ -341,7 +341,7 @@ class Line:
     def _ended(self, ended: base.Ended) -> None:
         self._has_keys &= ended.status != "logged_out"
         if self._online is not None and not self._online.done():
-            self._online.set_exception(base.LinkEnded(ended.status, ended.reason))
+            self._online.set_exception(base.LinkEnded(ended.status, ended.reason, ended.until))
         elif self._purpose:
             self._purpose = ""
             self._loop.create_task(self._end())

@@ -271,7 +271,7 @@ def _environment() -> dict[str, str]:
 
 def _failure(message: wire.Failed) -> Exception:
     if message.ended is not None:
-        return base.LinkEnded(message.ended.status, message.ended.reason)
+        return base.LinkEnded(message.ended.status, message.ended.reason, message.ended.until)
     if message.error is None:
         return Lost(sent=False)
     error: WagateError = from_wire(message.error)
