@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.lives import GONE, Life, life
+from bench.lives import Life, life
 from bench.network import Network, People, hosts, linked, network, people, until, works
 from bench.readers import whole_log
 
@@ -205,7 +205,7 @@ async def killed(folder: Path, what: str, *, kills: int, per_second: int, seed: 
     """End the host or the gateway again and again, at moments drawn by the seed."""
     draw = random.Random(seed)
     async with scene(folder, stamped=False) as here:
-        stop = asyncio.Event()
+        stop, dead = asyncio.Event(), set[int]()
 
         async def keep_speaking() -> None:
             while not stop.is_set():
@@ -220,10 +220,7 @@ async def killed(folder: Path, what: str, *, kills: int, per_second: int, seed: 
                     await here.gateway.end(signal.SIGKILL)
                     await here.gateway.start()
                 else:
-                    for pid in hosts(here.gateway.process.pid):
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-                    await until(lambda: _down(here))
+                    await _kill_hosts(here, dead)
         finally:
             stop.set()
             await speaking
@@ -232,10 +229,23 @@ async def killed(folder: Path, what: str, *, kills: int, per_second: int, seed: 
         return await _counted(here, what, kills)
 
 
-async def _down(here: Scene) -> bool:
-    with contextlib.suppress(*GONE):
-        return not await works(here.gateway, here.session)
-    return False
+async def _kill_hosts(here: Scene, dead: set[int]) -> None:
+    """End the hosts that came after those, which are as good as gone where the kernel has not buried them yet."""
+
+    async def born() -> bool:
+        return bool(set(hosts(here.gateway.process.pid)) - dead)
+
+    await until(born)
+    for pid in set(hosts(here.gateway.process.pid)) - dead:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        dead.add(pid)
+
+    async def again() -> bool:
+        return await born() and await works(here.gateway, here.session)
+
+    with contextlib.suppress(TimeoutError):
+        await until(again, seconds=5)
 
 
 async def _counted(here: Scene, what: str, kills: int) -> Losses:

@@ -14,10 +14,11 @@ from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import Entry, Offer
 from wagate.model.messages import Ack
 from wagate.model.organizations import Caller
-from wagate.workers.newcomers import HOLD_MS, LOCKED, Newcomers
+from wagate.workers.newcomers import HOLD_MS, Newcomers
 
 pytestmark = pytest.mark.anyio
 
+LOCKED = waits.LOCKED
 STRANGER, OTHER = "9990000077@s.whatsapp.net", "9990000078@s.whatsapp.net"
 
 
@@ -113,7 +114,8 @@ async def test_the_next_holder_knows_of_the_lock_and_of_its_end(gw: Gateway, who
     assert await went(gw, mine, later, locked=False) == []
     refused = await later.turned_away(mine, entry)
     assert refused is not None
-    assert refused.details["retryAfterSeconds"] == HOLD_MS // 1000 - 600
+    told = await waits.explained(gw, mine.organization_id, mine.id, refused)
+    assert told.details["retryAfterSeconds"] == HOLD_MS // 1000 - 600
     await gw.clock.advance(HOLD_MS / 1000 - 600)  # type: ignore[attr-defined]
     assert await went(gw, mine, later, locked=False) == [STRANGER]
     last = Newcomers(gw)

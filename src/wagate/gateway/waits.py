@@ -7,10 +7,13 @@ is banned. Called by workers (they learn of it) and by whoever refuses a client 
 from __future__ import annotations
 
 from wagate.backends.database import Reader, Tx
-from wagate.errors import SessionNotConnected
+from wagate.errors import SessionNotConnected, WagateError
 from wagate.gateway import Gateway, leases
 from wagate.gateway.leases import Held
 from wagate.model.sessions import Session
+
+LOCKED = "timelocked"
+"""The reason by which an engine tells that the account may write to nobody new."""
 
 _STRANGERS = "SELECT strangers_at FROM sessions WHERE organization_id = :organization_id AND id = :id"
 _HOLD = "UPDATE sessions SET strangers_at = :until WHERE organization_id = :organization_id AND id = :id"
@@ -18,10 +21,24 @@ _BANNED = "SELECT banned_until FROM sessions WHERE organization_id = :organizati
 _BAN = "UPDATE sessions SET banned_until = :until WHERE organization_id = :organization_id AND id = :id"
 
 
-async def strangers_at(gw: Gateway, held: Held) -> int | None:
+async def strangers_at(reader: Reader, organization_id: str, session_id: str) -> int | None:
     """From when on one may try to write to somebody new, in epoch ms; None: there is no lock that anybody knows of."""
-    row = await gw.db.one(_STRANGERS, organization_id=held.organization_id, id=held.id)
+    row = await reader.one(_STRANGERS, organization_id=organization_id, id=session_id)
     return None if row is None or row[0] is None else int(row[0])
+
+
+async def explained(gw: Gateway, organization_id: str, session_id: str, error: WagateError) -> WagateError:
+    """A refusal, with the seconds after which it may be asked again, where that is known and not over."""
+    if error.details.get("reason") == LOCKED:
+        until, now = await strangers_at(gw.db, organization_id, session_id), gw.clock.now()
+        if until is not None and until > now:
+            error.details["retryAfterSeconds"] = seconds(until - now)
+    return error
+
+
+def seconds(milliseconds: int) -> int:
+    """Whole seconds, rather one more."""
+    return -(-milliseconds // 1000)
 
 
 async def hold_strangers(gw: Gateway, held: Held, until: int | None) -> None:
@@ -47,8 +64,8 @@ async def offline(reader: Reader, session: Session, now: int) -> SessionNotConne
     if session.status_reason == "temp_banned":
         row = await reader.one(_BANNED, organization_id=session.organization_id, id=session.id)
         if row is not None and (row[0] or 0) > now:
-            seconds = -(-(row[0] - now) // 1000)
-            return SessionNotConnected("WhatsApp has banned the account for a time", retryAfterSeconds=seconds)
+            told = "WhatsApp has banned the account for a time"
+            return SessionNotConnected(told, retryAfterSeconds=seconds(row[0] - now))
     return SessionNotConnected()
 
 

@@ -2,7 +2,7 @@
 
 WhatsApp says that the lock is there, not until when: after a refusal, first contacts wait for an hour, and then one is
 tried before the others; chats that are known go on. What may wait waits in the outbox; who waits for an answer gets the
-refusal, with the seconds that are left. The lock is kept with the session: a restart asks no earlier. Called by a
+refusal at once. The lock is kept with the session: a restart asks no earlier. Called by a
 runner.
 """
 
@@ -18,14 +18,8 @@ from wagate.model.messages import Ack
 
 log = structlog.get_logger(__name__)
 
-LOCKED = "timelocked"
-"""The reason by which an engine tells of the lock."""
-
 HOLD_MS = 3_600_000
 """How long first contacts wait after a refusal, in milliseconds."""
-
-_ANSWER_SECONDS = 60
-"""How long those who come meanwhile are told to wait for the answer to the one that is tried."""
 
 
 class Newcomers:
@@ -38,7 +32,7 @@ class Newcomers:
 
     async def recall(self, held: Held) -> None:
         """Take up the lock that an earlier holder met."""
-        self._until = await waits.strangers_at(self._gw, held)
+        self._until = await waits.strangers_at(self._gw.db, held.organization_id, held.id)
 
     @property
     def welcome(self) -> bool:
@@ -52,7 +46,8 @@ class Newcomers:
         if self.welcome:
             self._trying = entry.id
             return None
-        return self._refusal()
+        # Without a number: this is what we know of WhatsApp, not what it said to this send.
+        return Refused("WhatsApp lets this account write to nobody new now", reason=waits.LOCKED)
 
     async def waits(self, held: Held, entry: Entry, outcome: Ack | WagateError | None) -> bool:
         """Look at what became of an entry; whether it was put back to wait, and is to be settled later.
@@ -63,7 +58,7 @@ class Newcomers:
         tried = self._trying == entry.id
         if tried:
             self._trying = None
-        if not isinstance(outcome, Refused) or outcome.details.get("reason") != LOCKED:
+        if not isinstance(outcome, Refused) or outcome.details.get("reason") != waits.LOCKED:
             if tried and isinstance(outcome, Ack):
                 self._until = None
                 await waits.hold_strangers(self._gw, held, None)
@@ -71,7 +66,6 @@ class Newcomers:
             return False
         if "waCode" in outcome.details:
             await self._lock(held)
-            outcome.details.setdefault("retryAfterSeconds", self._left())
         if entry.mode == "sync":
             return False
         await dispatch.put_back(self._gw, held, entry)
@@ -84,12 +78,3 @@ class Newcomers:
         self._until = now + HOLD_MS
         await waits.hold_strangers(self._gw, held, self._until)
         log.warning("WhatsApp lets a session write to nobody new", session=held.id, hold_seconds=HOLD_MS // 1000)
-
-    def _left(self) -> int:
-        left = (self._until or 0) - self._gw.clock.now()
-        return -(-left // 1000) if left > 0 else _ANSWER_SECONDS
-
-    def _refusal(self) -> Refused:
-        # Without a number: this is what we know of WhatsApp, not what it said to this send.
-        told = "WhatsApp lets this account write to nobody new now"
-        return Refused(told, reason=LOCKED, retryAfterSeconds=self._left())

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.emulator.emulator import Emulator
@@ -83,13 +85,36 @@ async def test_two_engines_on_one_folder_never_hold_the_keys_together(village: V
         await other.close()
 
 
-async def test_a_proxy_that_is_gone_is_a_line_to_try_again(village: Village) -> None:
-    async with online(village, "s1") as (world, (ann, _)):
+async def test_a_proxy_that_is_gone_is_a_line_to_try_again_and_nothing_goes_past_it(village: Village) -> None:
+    past = list[object]()
+
+    async def came(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        past.append(writer.get_extra_info("peername"))
+        writer.close()
+
+    server = await asyncio.start_server(came, "127.0.0.1", 0)
+    elsewhere = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, online(village, "s1") as (world, (ann, _)):
         await ann.close()
-        again, _ = await world.open("s1", jid=jid(ANN), proxy="http://127.0.0.1:1")
-        with pytest.raises(ConnectionLost):
-            await again.connect()
-        await again.close()
+        # Whatever the library would reach without its proxy, it would reach by this one.
+        ways = [f"{name}={elsewhere}" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy")]
+        other = world.another(command=[*world.command()[:-3], *ways, *world.command()[-3:]])
+        logins = world.device(ANN).logins
+        try:
+            for gone in ("http://127.0.0.1:1", "socks5://127.0.0.1:1"):
+                again = await other.open(world.account("s1", jid=jid(ANN), proxy=gone), Recorder())
+                with pytest.raises(ConnectionLost):
+                    await again.connect()
+                await again.close()
+            assert (past, world.device(ANN).logins) == ([], logins)
+            # It would have come there.
+            account = msgspec.structs.replace(world.account("s1", jid=jid(ANN)), proxy_url=None)
+            bare = await other.open(account, Recorder())
+            with pytest.raises(ConnectionLost):
+                await bare.connect()
+            assert past
+        finally:
+            await other.close()
         third, _ = await world.open("s1", jid=jid(ANN))
         await third.connect()
 
@@ -105,6 +130,7 @@ async def test_a_proxy_that_is_gone_is_a_line_to_try_again(village: Village) -> 
 )
 async def test_an_end_is_told_for_what_it_is(village: Village, what: str, end: Ended) -> None:
     person = village.emulator.person(ANN)
+    begun = time.time()
     async with online(village, "s1") as (_, (ann, sink)):
         try:
             await getattr(person, what)(*([3600] if what == "ban" else []))
@@ -113,9 +139,14 @@ async def test_an_end_is_told_for_what_it_is(village: Village, what: str, end: E
                 # The refusal is what the next login hears.
                 with pytest.raises(LinkEnded) as caught:
                     await ann.connect()
-                assert (caught.value.status, caught.value.reason) == (end.status, end.reason)
+                told = Ended(status=caught.value.status, reason=caught.value.reason, until=caught.value.until)
             else:
-                assert sink.reports == [end]
+                (told,) = sink.of(Ended)
+                assert sink.reports == [told]
+            assert (told.status, told.reason) == (end.status, end.reason)
+            assert (told.until is not None) == (what == "ban")
+            # An hour from then on, however long the rest of this took.
+            assert told.until is None or 3500 < told.until / 1000 - begun < 7000
             with pytest.raises(ConnectionLost):
                 await ann.send(text(None, BEN))
         finally:
