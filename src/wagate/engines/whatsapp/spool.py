@@ -15,6 +15,10 @@ import zlib
 from collections import deque
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 _HEAD = struct.Struct(">IIQ")
 _REWRITE_OCTETS = 4 << 20
 _PIECE = 1 << 20
@@ -67,8 +71,10 @@ class Spool:
                 if self._closed or self._synced == self._last:
                     return
                 last = self._last
-                if self._doubtful or (self._begin > _REWRITE_OCTETS and self._begin > self._end - self._begin):
+                if self._doubtful:
                     self._rewrite()
+                elif self._begin > _REWRITE_OCTETS and self._begin > self._end - self._begin:
+                    self._shorten()
             try:
                 os.fdatasync(self._descriptor)
             except OSError:
@@ -145,6 +151,8 @@ class Spool:
                 self._first = number
             self._last = number
             at += _HEAD.size + length
+        if at < size:
+            log.warning("the end of a spool is torn and cut off", file=str(self._path), octets=size - at)
         os.ftruncate(self._descriptor, at)
         self._end = at
 
@@ -159,8 +167,19 @@ class Spool:
             kept += 1
         self._next = (kept, at)
 
+    def _shorten(self) -> None:
+        """Leave out what was taken. Where that fails the old file goes on: it holds everything."""
+        try:
+            self._rewrite()
+        except OSError as error:
+            log.warning("a spool cannot be written anew", file=str(self._path), error=str(error))
+
     def _rewrite(self) -> None:
-        """What is kept, in a new file; durable only when that is."""
+        """What is kept, in a new file.
+
+        Raises:
+            OSError: the old one stays.
+        """
         new = self._path.with_suffix(".new")
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
