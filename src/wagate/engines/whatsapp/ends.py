@@ -45,6 +45,7 @@ def meaning(library: Library, code: int, body: bytes) -> Meaning:
             reason = _FAILURES.get(library.read("ConnectFailure", body).Reason)
             return "lost" if reason is None else _ended(reason)
         case 10:
+            log.error("WhatsApp takes this version of its library no more: install a newer wagate")
             return _ended("client_outdated")
         case 12:
             return "lost"
