@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import importlib.util
@@ -11,13 +12,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.emulator.library import why_not
 from tests.support.command import wagate
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+# On threads: the people of this folder are online meanwhile, and their network is in this process.
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+]
 
 NATIVE = "neonize-linux-amd64.so"
 
@@ -68,7 +76,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     ],
     ids=["changed", "missing", "never-there", "broken"],
 )
-def test_a_host_refuses_it_and_downloads_nothing(
+async def test_a_host_refuses_it_and_downloads_nothing(
     native: bytes | None,
     recorded: bytes | None,
     says: str,
@@ -81,16 +89,19 @@ def test_a_host_refuses_it_and_downloads_nothing(
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-P", "-m", "wagate.engines.whatsapp.host", "--socket", str(theirs.fileno())]
-        done = subprocess.run(command, pass_fds=[theirs.fileno()], capture_output=True, text=True, timeout=120)
+        how: dict[str, Any] = {"pass_fds": [theirs.fileno()], "capture_output": True, "text": True, "timeout": 120}
+        done = await asyncio.to_thread(subprocess.run, command, **how)
     assert (done.returncode, says in done.stderr) == (3, True), done.stderr
     with pytest.raises(BlockingIOError):
         outside.accept()
-    ended = wagate("doctor", "--json", data_dir=str(tmp_path / "data"), port="0", whatsapp="on")
+    ended = await asyncio.to_thread(
+        wagate, "doctor", "--json", data_dir=str(tmp_path / "data"), port="0", whatsapp="on"
+    )
     (found,) = [each for each in ended.json["findings"] if each["check"] == "WhatsApp"]
     if says == "cannot be loaded":
         # The doctor loads nothing: its file is the one of the package, as far as anybody can say.
         assert found["state"] == "ok"
     else:
         assert (ended.code, found["state"], says in found["mend"]) == (1, "missing", True)
-        served = wagate("serve", data_dir=str(tmp_path / "data"), port="0", whatsapp="on")
+        served = await asyncio.to_thread(wagate, "serve", data_dir=str(tmp_path / "data"), port="0", whatsapp="on")
         assert (served.code, says in " ".join(served.err.split())) == (1, True)
