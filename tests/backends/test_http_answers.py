@@ -222,6 +222,29 @@ async def test_posts_to_one_host_share_a_connection_and_one_resolution() -> None
         assert (receiver.connections, len(receiver.heads), asked) == (1, 20, ["name.test"])
 
 
+async def test_fetches_that_hang_hold_up_no_post_and_one_host_no_other() -> None:
+    came = asyncio.Event()
+
+    async def hang(writer: asyncio.StreamWriter) -> None:
+        came.set()
+        await silent(writer)
+
+    replies: dict[str, Reply] = {"file": hang, "hook": answer(b"fine"), "small": answer(b"small")}
+    async with receiving(**replies) as one, receiving(**replies) as other:
+        opened = CustomerDoor(HERE, posts=1, fetches=4)
+        hangs = asyncio.create_task(fetch(opened, f"{one.url}/file"))
+        await asyncio.wait_for(came.wait(), LONG)
+        # The host's only connection for fetches is taken.
+        waits = asyncio.create_task(fetch(opened, f"{one.url}/small"))
+        assert (await fetch(opened, f"{other.url}/small"))[1] == b"small"
+        for _ in range(2):
+            assert (await post(opened, f"{one.url}/hook")).body_start == b"fine"
+        assert (one.paths, waits.done()) == (["/file", "/hook", "/hook"], False)
+        hangs.cancel()
+        assert (await waits)[1] == b"small"
+        await opened.close()
+
+
 @pytest.mark.parametrize("reply", [forever, answer(b"x" * 1_000_000), answer(b"x" * (BODY_START + 1))])
 async def test_only_the_start_of_a_long_answer_is_read(reply: Reply) -> None:
     async with receiving(hook=reply) as receiver, door() as opened:

@@ -139,7 +139,9 @@ def test_the_doctor_says_which_keys_there_are_and_which_are_left_out(provider: P
     assert [each["state"] for each in told] == ["ok", "note"]
     assert "one (EdDSA)" in told[0]["found"]
     assert "weak" in told[1]["found"]
-    assert all("hunter2" not in each["found"] for each in told)
+    assert "hunter2" not in ended.out + ended.err
+    assert ended.json["set"]["WAGATE_JWKS_URL"] == f"{provider.url}?…"
+    assert "hunter2" not in doctor(provider, tmp_path, jwks_url="ftp://keys.test/?secret=hunter2").err
     provider.answer = good
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.parts import held, words
 from wagate.errors import RateLimited
-from wagate.gateway import Gateway, dispatch, outbox
+from wagate.gateway import Gateway, Rules, budgets, dispatch, outbox
 from wagate.gateway.leases import Held
 from wagate.gateway.outbox import Entry, Offer
 from wagate.model.messages import Ack
@@ -36,6 +36,22 @@ class Sender:
         for entry in entries:
             await dispatch.settle(self.gw, self.mine, entry, Ack(wire_id=entry.wire_id or "", timestamp=1))
         return len(entries)
+
+
+@pytest.mark.parametrize(
+    ("usual", "wanted", "rates"),
+    [
+        ((30, 0), None, (30, 0)),
+        ((30, 0), True, (30, 0)),
+        ((30, 300), False, (0, 0)),
+        ((0, 0), None, (0, 0)),
+        ((0, 0), False, (0, 0)),
+        ((0, 0), True, (20, 200)),
+    ],
+)
+def test_protection_is_a_budget(usual: tuple[int, int], wanted: bool | None, rates: tuple[int, int]) -> None:
+    rules = Rules(node="test", rate_per_min=usual[0], rate_per_hour=usual[1])
+    assert budgets.protecting(rules, wanted) == rates
 
 
 async def test_a_minute_slides(gw: Gateway, who: Caller) -> None:

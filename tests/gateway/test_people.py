@@ -106,6 +106,9 @@ async def test_an_organization_that_was_made_a_moment_ago_is_here(gw: Gateway) -
 
 async def test_one_that_is_made_by_itself_is_made_once(gw: Gateway) -> None:
     making = taking(gw, create_organizations=True)
+    for role in ("guest", "", "super_admin"):
+        assert (await comes(making, activeOrganizationId="later", orgRole=role)).organization_id == ""
+    assert [each.id for each in await organizations.all_of_them(gw)] == ["acme"]
     for _ in range(2):
         assert (await comes(making, activeOrganizationId="later", orgRole="member")).organization_id == "later"
     assert (await comes(making, activeOrganizationId="a:b", orgRole="member")).organization_id == ""

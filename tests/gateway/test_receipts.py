@@ -13,7 +13,7 @@ from tests.support.traffic import ANN, BOB, GROUP, said, take
 from wagate.errors import NotFound, SessionNotConnected
 from wagate.gateway import Gateway, actions, chats, leases, receipts
 from wagate.gateway.leases import Held
-from wagate.gateway.receipts import Reading
+from wagate.gateway.receipts import Reach, Reading
 from wagate.model.actions import MarkRead
 from wagate.model.organizations import Caller
 
@@ -85,3 +85,34 @@ async def test_the_count_falls_once_and_never_rises(gw: Gateway, who: Caller, mi
     assert await read(gw, who, mine, "A", chat=ANN) == 0
     told = [payload for name, payload in await log(gw, who) if name == "chat.update"]
     assert told == [{"chatJid": ANN, "change": "read", "unreadCount": 0}]
+
+
+@pytest.mark.parametrize(
+    ("reach", "read"),
+    [
+        (Reach(), ["C", "D"]),
+        (Reach(most=0), []),
+        (Reach(most=3), ["B", "C", "D"]),
+        (Reach(since=20), ["B", "C", "D"]),
+        (Reach(most=1, since=20), ["D"]),
+        (Reach(since=50), []),
+    ],
+)
+async def test_a_chat_is_read_as_far_back_as_is_said(
+    gw: Gateway, who: Caller, mine: Held, asked: list[MarkRead], reach: Reach, read: list[str]
+) -> None:
+    for wire_id, at in (("A", 10), ("B", 20), ("C", 30), ("D", 40)):
+        await take(gw, mine, said(words(), wire_id, timestamp=at))
+        if wire_id == "B":
+            await chats.read(gw, who, mine.id, ANN)
+    await take(gw, mine, said(words(), "mine", from_me=True, timestamp=50))
+    assert await receipts.catch_up(gw, who, mine.id, ANN, reach=reach) == len(read)
+    assert sorted(id for each in asked for id in each.message_ids) == read
+
+
+async def test_what_is_not_there_is_not_caught_up_with(gw: Gateway, who: Caller, mine: Held) -> None:
+    with pytest.raises(NotFound):
+        await receipts.catch_up(gw, who, mine.id, ANN, reach=Reach())
+    await leases.set_status(gw, mine, "starting")
+    with pytest.raises(SessionNotConnected):
+        await receipts.catch_up(gw, who, mine.id, ANN, reach=Reach())

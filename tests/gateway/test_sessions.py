@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from tests.support.parts import WHOLE, caller, held, log
+from tests.support.parts import WHOLE, caller, held, log, opened
 from wagate.errors import BadRequest, Forbidden, NotFound
-from wagate.gateway import Gateway, Window, leases, sessions
+from wagate.gateway import Gateway, Window, leases, sessions, webhooks
+from wagate.gateway.sessions import Setup
 from wagate.model.organizations import Caller
 from wagate.model.sessions import CreateSession, UpdateSession
+from wagate.model.webhooks import CreateWebhook
 
 pytestmark = pytest.mark.anyio
+
+URL = "http://hooks.test/x"
 
 
 def limited(who: Caller, *ids: str) -> Caller:
@@ -37,6 +41,25 @@ async def test_a_limited_key_makes_no_session(gw: Gateway, who: Caller) -> None:
         await sessions.create(gw, limited(who), CreateSession())
     with pytest.raises(BadRequest):
         await sessions.create(gw, who, CreateSession(engine="whatsapp"))
+
+
+@pytest.mark.parametrize("table", ["webhooks", "events"])
+async def test_a_session_is_made_whole_or_not_at_all(table: str) -> None:
+    async with opened() as gw:
+        who = await caller(gw)
+        wish, setup = CreateSession(start=True), Setup(remarks="{}", rates=(5, 50), webhook=CreateWebhook(url=URL))
+        fails = f"CREATE TRIGGER fails BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'it fails'); END"
+        await gw.db.script([fails])  # type: ignore[attr-defined]
+        with pytest.raises(Exception, match="it fails"):
+            await sessions.create(gw, who, wish, setup=setup)
+        for rows in ("sessions", "webhooks", "events"):
+            assert await gw.db.all(f"SELECT 1 FROM {rows}") == []
+        assert await gw.db.one("SELECT webhooks FROM organizations") == (0,)
+        await gw.db.script(["DROP TRIGGER fails"])  # type: ignore[attr-defined]
+        made = await sessions.create(gw, who, wish, setup=setup)
+        assert (made.status, made.rate_per_min, made.rate_per_hour) == ("starting", 5, 50)
+        assert (await webhooks.bound(gw, who))[made.id].url == URL
+        assert await sessions.remarks(gw, who) == {made.id: "{}"}
 
 
 async def test_an_unlinked_session_cannot_run(gw: Gateway, who: Caller) -> None:

@@ -14,6 +14,7 @@ from tests.support.webhooks import happened, listed, made
 from wagate.backends.sealing import Sealer
 from wagate.errors import BadRequest, Forbidden, NotFound
 from wagate.gateway import Window, deliveries, events, sessions, webhooks
+from wagate.gateway.sessions import Setup
 from wagate.model.events import WebhookNotice
 from wagate.model.organizations import Caller
 from wagate.model.sessions import CreateSession
@@ -282,10 +283,10 @@ async def test_what_dies_again_at_once_is_replayed_once() -> None:
 async def test_deliverers_are_told_of_a_webhook_that_goes_with_its_session() -> None:
     async with opened() as gw:
         who, heard = await caller(gw), list[bytes]()
-        mine = await sessions.create(gw, who, CreateSession())
-        wish = CreateWebhook(url=URL, session_id=mine.id)
-        goes = await webhooks.create(gw, who, wish, bound=True)
-        stays = await webhooks.create(gw, who, wish)
+        own = Setup(webhook=CreateWebhook(url=URL))
+        mine = await sessions.create(gw, who, CreateSession(), setup=own)
+        goes = (await webhooks.bound(gw, who))[mine.id]
+        stays = await webhooks.create(gw, who, CreateWebhook(url=URL, session_id=mine.id))
         stop = gw.broker.subscribe("webhooks", heard.append)
         await sessions.delete(gw, who, mine.id)
         stop()

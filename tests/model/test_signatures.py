@@ -47,6 +47,9 @@ def test_another_body_another_secret_and_another_time_are_refused() -> None:
             verify(body, signed(SECRET), secret, now=now)
     with pytest.raises(SignatureRefused):
         verify(BODY, signed(), SECRET, now=NOW)
+    for body, stamp in ((b"\xff", "1614265330"), (BODY, "999999999999")):
+        with pytest.raises(SignatureRefused):
+            verify(body, signed(SECRET) | {"webhook-timestamp": stamp}, SECRET, now=NOW, tolerance=1e15)
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_!!", "whsec_a"])

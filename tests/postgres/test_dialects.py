@@ -15,7 +15,7 @@ STATEMENTS = {
     "webhooks._UNBIND",
     "groups._TAG",
     "groups._TAGS",
-    "groups._MEMBERSHIPS",
+    "standings._STANDINGS",
     "groups._EVERY_MEMBER",
     "messages._SESSIONS",
     "messages._SIFTED",

@@ -70,7 +70,7 @@ def told(answer: Answer, status: int, words: str = "") -> str:
     assert answer.status == status, (answer.status, answer.body)
     assert answer.headers["content-type"] == "application/json"
     assert {"success", "error", "message", "statusCode"} <= set(answer.body)
-    assert set(answer.body) <= {"success", "error", "message", "statusCode", "applied"}
+    assert set(answer.body) <= {"success", "error", "message", "statusCode", "applied", "failed"}
     assert answer.body["success"] is False
     assert answer.body["statusCode"] == status
     assert isinstance(answer.body["message"], str)

@@ -85,29 +85,20 @@ def checked_socket(guard: Guard, info: AddressInfo) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-class Door(ABC):
-    """What both doors do alike: one client session, opened at the first use, and the bounded fetch."""
+class _Pool:
+    """Connections for one purpose: a client session, opened at the first use. `connector` is called inside its loop."""
 
-    def __init__(self, read: Callable[[str], URL]) -> None:
-        self._read = read
+    def __init__(self, connector: Callable[[], aiohttp.TCPConnector]) -> None:
+        self._connector = connector
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
-    @abstractmethod
-    def _connector(self) -> aiohttp.TCPConnector:
-        """How connections are made and kept. Called once, inside a running loop."""
-
-    @abstractmethod
-    def _follow(self, source: URL, target: URL) -> None:
-        """Refuse a redirect with `UrlRefused`. The target itself was judged."""
-
     async def close(self) -> None:
-        """End all connections; what is under way fails. Any number of times, also before the first use."""
         self._closed = True
         if self._session is not None:
             await self._session.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def opened(self) -> aiohttp.ClientSession:
         if self._closed:
             raise RuntimeError("the door is closed")
         if self._session is None:
@@ -122,13 +113,29 @@ class Door(ABC):
             )
         return self._session
 
+
+class Door(ABC):
+    """What both doors do alike: the bounded fetch, on connections of its own."""
+
+    def __init__(self, read: Callable[[str], URL], connector: Callable[[], aiohttp.TCPConnector]) -> None:
+        self._read = read
+        self._fetches = _Pool(connector)
+
+    @abstractmethod
+    def _follow(self, source: URL, target: URL) -> None:
+        """Refuse a redirect with `UrlRefused`. The target itself was judged."""
+
+    async def close(self) -> None:
+        """End all connections; what is under way fails. Any number of times, also before the first use."""
+        await self._fetches.close()
+
     async def _fetch(self, url: str, *, sink: Sink, most_bytes: int, redirects: int, timeout: float) -> Fetched:
         limit = asyncio.timeout(timeout)
         with _translating(limit):
             async with limit:
                 target = self._read(url)
                 for _ in range(redirects + 1):
-                    async with self._opened().get(target, allow_redirects=False) as response:
+                    async with self._fetches.opened().get(target, allow_redirects=False) as response:
                         location = response.headers.get("Location")
                         if response.status not in _REDIRECTS or not location:
                             return await _stream(response, sink, most_bytes)
@@ -147,17 +154,29 @@ class Door(ABC):
 class CustomerDoor(Door):
     """The door to addresses that customers name: webhooks and media.
 
-    Promises that no packet leaves for an address which `guard` refuses. Connections are kept and used again for the
-    same host; the addresses of a host are asked for at most once in ten seconds, and once for all who want them then.
+    Promises that no packet leaves for an address which `guard` refuses. Posts and fetches have connections of their
+    own, so that neither waits for the other. They are kept and used again for the same host; the addresses of a host
+    are asked for at most once in ten seconds for each of the two, and once for all who want them then.
     """
 
-    def __init__(self, guard: Guard, *, resolve: Resolve = resolve_by_system, connections: int = 1000) -> None:
-        """`connections` bounds all of them together. Who calls keeps below it: waiting for one counts as time."""
+    def __init__(
+        self, guard: Guard, *, resolve: Resolve = resolve_by_system, posts: int = 1000, fetches: int = 200
+    ) -> None:
+        """`posts` and `fetches` bound the connections of each; a host has a quarter of the fetches at most.
+
+        Waiting for one counts as time.
+        """
         # A webhook's URL comes thousands of times; a refusal is not remembered.
-        super().__init__(lru_cache(maxsize=4096)(partial(_customers, guard)))
+        read = lru_cache(maxsize=4096)(partial(_customers, guard))
+        super().__init__(read, partial(self._connector, fetches, of_a_host=max(fetches // 4, 1)))
+        self._posts = _Pool(partial(self._connector, posts))
         self._guard = guard
         self._resolve = resolve
-        self._connections = connections
+
+    async def close(self) -> None:
+        """See `Door.close`."""
+        await super().close()
+        await self._posts.close()
 
     async def get(self, url: str, *, sink: Sink, most_bytes: int, redirects: int = 3, timeout: float) -> Fetched:
         """Fetch a body into `sink`, following checked redirects, never from https to http. `timeout` is for it all.
@@ -189,7 +208,7 @@ class CustomerDoor(Door):
         try:
             async with limit:
                 payload = BytesPayload(body)
-                response = await self._opened().post(target, data=payload, headers=headers, allow_redirects=False)
+                response = await self._posts.opened().post(target, data=payload, headers=headers, allow_redirects=False)
                 while len(start) < BODY_START and not response.content.at_eof():
                     start += await response.content.read(BODY_START - len(start))
         except (TimeoutError, aiohttp.ClientError) as error:
@@ -226,11 +245,12 @@ class CustomerDoor(Door):
             raise FetchFailed(_NO_ADDRESS, kind="unreachable")
         return addresses[:_MOST_ADDRESSES]
 
-    def _connector(self) -> aiohttp.TCPConnector:
+    def _connector(self, most: int, of_a_host: int = 0) -> aiohttp.TCPConnector:
         return _Connector(
             resolver=_Resolver(self.checked),
             socket_factory=partial(checked_socket, self._guard),
-            limit=self._connections,
+            limit=most,
+            limit_per_host=of_a_host,
             keepalive_timeout=_IDLE_SECONDS,
         )
 
@@ -245,7 +265,7 @@ class OperatorDoor(Door):
     """
 
     def __init__(self) -> None:
-        super().__init__(_parsed)
+        super().__init__(_parsed, partial(aiohttp.TCPConnector, limit=20, keepalive_timeout=_IDLE_SECONDS))
 
     async def get(self, url: str, *, most_bytes: int, timeout: float) -> bytes:
         """The body, after at most three redirects, none of them to another scheme. `timeout` is for it all.
@@ -260,9 +280,6 @@ class OperatorDoor(Door):
 
         await self._fetch(url, sink=keep, most_bytes=most_bytes, redirects=3, timeout=timeout)
         return bytes(body)
-
-    def _connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=20, keepalive_timeout=_IDLE_SECONDS)
 
     def _follow(self, source: URL, target: URL) -> None:
         if source.scheme != target.scheme:

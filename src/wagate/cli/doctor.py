@@ -76,7 +76,13 @@ def _print(findings: list[Finding], missing: int) -> None:
 def _set() -> dict[str, str]:
     """What the environment sets; of a secret, that it does."""
     given = [(each, os.environ.get(each.variable, "").strip()) for each in declared_settings()]
-    return {each.variable: "(set)" if each.secret else value for each, value in given if value}
+    return {each.variable: "(set)" if each.secret else _unasked(value) for each, value in given if value}
+
+
+def _unasked(value: str) -> str:
+    """An address without its query, which may hold a secret; anything else as it is."""
+    address, mark, _ = value.partition("?")
+    return f"{address}?…" if mark and "://" in address else value
 
 
 def python(chosen: Settings) -> Iterator[Finding]:

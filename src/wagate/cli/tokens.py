@@ -74,10 +74,11 @@ async def _known(chosen: Settings, claims: Claims) -> bool | None:
     """Whether the organization is here, or would be made; None: there is no telling."""
     from wagate import bootstrap
     from wagate.gateway import organizations
+    from wagate.gateway.people import founds
 
     if claims.organization_id is None:
         return False
-    if chosen.jwt_create_orgs:
+    if chosen.jwt_create_orgs and founds(claims):
         return True
     try:
         async with bootstrap.open_gateway(chosen) as gw:

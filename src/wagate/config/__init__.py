@@ -362,8 +362,8 @@ def _read(kind: type[Any], environ: Mapping[str, str] | None) -> tuple[dict[str,
         try:
             values[name] = declared.kind.read(written)
         except (ValueError, KeyError, RuntimeError):
-            # An @ may end a password that was written into an address.
-            problem = "the value given" if declared.secret or "@" in written else _quoted(written)
+            # An @ may end a password that was written into an address, and a query may be one.
+            problem = "the value given" if declared.secret or set("@?") & set(written) else _quoted(written)
             problems.append(f"{variable}: {problem} cannot be used; allowed: {declared.kind.allowed}.")
     return values, problems
 

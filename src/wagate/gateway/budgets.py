@@ -8,8 +8,11 @@ claimed).
 from __future__ import annotations
 
 from wagate.backends.database import Reader
+from wagate.gateway import Rules
 from wagate.model.sessions import Session
 
+CAUTIOUS = (20, 200)
+"""Sends a minute and an hour of a protected account, where the operator's own budget is unlimited."""
 _WINDOWS = ((60_000, "rate_per_min"), (3_600_000, "rate_per_hour"))
 _TAKEN = """
 SELECT COUNT(*) FROM outbox WHERE organization_id = :organization_id AND session_id = :session_id
@@ -29,6 +32,14 @@ SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE organization_id = :organization
 def limited(session: Session) -> bool:
     """Whether the session has a budget at all."""
     return session.rate_per_min > 0 or session.rate_per_hour > 0
+
+
+def protecting(rules: Rules, wanted: bool | None) -> tuple[int, int]:
+    """The rates of a session that is to be protected by a budget, or not; unsaid, they are the operator's."""
+    usual = rules.rate_per_min, rules.rate_per_hour
+    if wanted is None or wanted == any(usual):
+        return usual
+    return CAUTIOUS if wanted else (0, 0)
 
 
 async def waiting(reader: Reader, session: Session, *, most: int) -> int:

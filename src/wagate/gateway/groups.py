@@ -14,14 +14,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Row, Tx
-from wagate.errors import BadRequest, NotFound, WagateError
+from wagate.errors import BadRequest, NotAMember, NotFound, NotGroupAdmin, Refused, WagateError
 from wagate.gateway import Gateway, Window, actions, chats, contacts, media, sessions
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held
 from wagate.model import Maybe, jid
 from wagate.model.actions import (
     Action,
+    DemoteMember,
     ListPending,
+    PromoteMember,
+    RemoveMember,
     SetAnnounce,
     SetDescription,
     SetGroupPicture,
@@ -42,6 +45,8 @@ from wagate.model.groups import (
     UpdateGroup,
 )
 from wagate.model.organizations import Caller
+
+Step = RemoveMember | PromoteMember | DemoteMember
 
 _UPSERT = """
 INSERT INTO groups (organization_id, session_id, group_jid, subject, description, owner_jid, is_announce, is_locked,
@@ -104,10 +109,6 @@ WHERE organization_id = :organization_id AND session_id = :session_id AND group_
 _TAGS = """
 SELECT group_jid, tags FROM groups
 WHERE organization_id = :organization_id AND session_id = :session_id AND tags IS NOT NULL
-"""
-_MEMBERSHIPS = """
-SELECT group_jid FROM members WHERE organization_id = :organization_id AND session_id = :session_id
-  AND lid IN ({each:addresses}) AND present = 1 ORDER BY id
 """
 _EVERY_MEMBER = """
 SELECT id, session_id, group_jid, lid, role, first_seen_at, last_seen_at, tag, phone_number FROM members
@@ -253,19 +254,6 @@ async def members_of(
     return found
 
 
-async def memberships(gw: Gateway, caller: Caller, session_id: str) -> set[str]:
-    """The groups that the session's account is in, as stored."""
-    session = await sessions.require(gw.db, caller, session_id)
-    addresses = [address for address in (session.wa_jid, session.wa_lid) if isinstance(address, str)]
-    rows = await gw.db.all(
-        _MEMBERSHIPS,
-        organization_id=caller.organization_id,
-        session_id=session_id,
-        addresses=msgspec.json.encode(addresses).decode(),
-    )
-    return {row[0] for row in rows}
-
-
 async def tag(gw: Gateway, caller: Caller, session_id: str, group_jid: str, tags: Sequence[str]) -> None:
     """Mark a stored group with the organization's own words, in place of earlier ones; the network is not told."""
     text = msgspec.json.encode(list(dict.fromkeys(tags))).decode() if tags else None
@@ -320,6 +308,37 @@ async def ask(gw: Gateway, caller: Caller, session_id: str, action: Action, *, g
     if not jid.is_group_input(group):
         raise NotFound("group not found")
     return await actions.ask(gw, caller, session_id, action)
+
+
+async def change_members(gw: Gateway, caller: Caller, session_id: str, steps: Sequence[Step]) -> list[str]:
+    """Remove, promote or demote one person after the other; whom it was done to. A person's own refusal stops nobody.
+
+    Raises:
+        WagateError: the first refusal, after the others had their turn, or at once what concerns all of them. Those
+            to whom it was done stay so, and `details.applied` names them, `details.failed` those who were refused.
+    """
+    applied: list[str] = []
+    failed: list[dict[str, str]] = []
+    first: WagateError | None = None
+    for step in steps:
+        try:
+            await ask(gw, caller, session_id, step, group=step.group)
+        except WagateError as error:
+            first = first or error
+            failed.append({"id": step.person, "reason": error.message or error.code})
+            if not _is_theirs(error):
+                break
+        else:
+            applied.append(step.person)
+    if first is not None:
+        first.details.update(applied=applied, failed=failed)
+        raise first
+    return applied
+
+
+def _is_theirs(error: WagateError) -> bool:
+    """Whether a refusal is about the one person that it was asked for, and not about the account or the line."""
+    return isinstance(error, NotFound | Refused) and not isinstance(error, NotAMember | NotGroupAdmin)
 
 
 async def pending(

@@ -39,7 +39,7 @@ async def authenticate(gw: Gateway, token: bytes) -> Caller:
 async def _caller(gw: Gateway, verdict: Verdict) -> Caller:
     """Who it is; left with the verdict, unless they may be somebody else a moment later."""
     claims, id = verdict.claims, verdict.claims.organization_id
-    here = id is not None and (await organizations.find(gw, id) is not None or await _made(gw, id))
+    here = id is not None and (await organizations.find(gw, id) is not None or await _made(gw, claims))
     platform = not _SUPER_ADMIN.isdisjoint(claims.roles)
     if not here and not platform:
         log.info("a login opens no organization", reason="unknown here" if id else "none is active", organization=id)
@@ -54,12 +54,18 @@ async def _caller(gw: Gateway, verdict: Verdict) -> Caller:
     return caller
 
 
-async def _made(gw: Gateway, id: str) -> bool:
-    if gw.logins is None or not gw.logins.create_organizations:
+async def _made(gw: Gateway, claims: Claims) -> bool:
+    if gw.logins is None or not gw.logins.create_organizations or not founds(claims):
         return False
-    await organizations.ensure(gw, id)
-    log.info("an organization is made for a login", organization=id)
+    assert claims.organization_id is not None
+    await organizations.ensure(gw, claims.organization_id)
+    log.info("an organization is made for a login", organization=claims.organization_id)
     return True
+
+
+def founds(claims: Claims) -> bool:
+    """Whether these claims are of somebody for whom an organization may be made: their role opens something there."""
+    return claims.organization_id is not None and bool(capabilities(claims.organization_roles, False))
 
 
 def granted(claims: Claims) -> frozenset[Capability | PlatformRole]:

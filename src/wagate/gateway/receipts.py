@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.backends.database import Row, Tx
-from wagate.gateway import Gateway, actions, contacts, dispatch, events, messages
+from wagate.gateway import Gateway, actions, chats, contacts, dispatch, events, messages
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held
 from wagate.model import jid
@@ -18,6 +18,9 @@ from wagate.model.actions import MarkRead
 from wagate.model.events import ChatUpdate, MessageStatusChanged
 from wagate.model.messages import ACK_LEVELS, Receipt
 from wagate.model.organizations import Caller
+
+MOST_READ = 1000
+"""How many messages one request marks as read by count or by age."""
 
 _COUNT = """
 INSERT INTO receipts (session_id, chat_jid, wire_id, person, organization_id, level)
@@ -137,6 +140,33 @@ async def mark_read(gw: Gateway, caller: Caller, session_id: str, reading: Readi
 
         await gw.db.write(work)
         events.hint(gw, caller.organization_id)
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back a chat is to be read: its newest messages, at most so many, none older than `since` (epoch
+    milliseconds). With neither it is what is unread.
+    """
+
+    most: int | None = None
+    since: int | None = None
+
+
+async def catch_up(gw: Gateway, caller: Caller, session_id: str, chat: str, *, reach: Reach) -> int:
+    """Send read receipts for others' messages of a chat, from the newest back, at most `MOST_READ`; how many.
+
+    Raises what `mark_read` does, and:
+        NotFound: the session has no such chat.
+    """
+    await actions.require_connected(gw, caller, session_id)
+    unread = (await chats.get(gw, caller, session_id, chat)).unread_count
+    unsaid = unread if reach.since is None else MOST_READ
+    most = min(unsaid if reach.most is None else reach.most, MOST_READ)
+    theirs = messages.Sieve(limit=most, since=reach.since or 0, from_me=False)
+    found = await messages.sifted(gw, caller, session_id, theirs, chat=chat)
+    if found:
+        ids = [each.wa_message_id for each in found]
+        await mark_read(gw, caller, session_id, Reading(chat=chat, message_ids=ids))
+    return len(found)
 
 
 def _receipts(chat: str, sender: str | None, wanted: list[str], rows: list[Row]) -> list[MarkRead]:

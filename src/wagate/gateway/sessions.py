@@ -22,6 +22,7 @@ from wagate.model import ids
 from wagate.model.events import SessionStatus
 from wagate.model.organizations import Caller
 from wagate.model.sessions import CreateSession, Me, QrCode, Reason, Session, Status, UpdateSession
+from wagate.model.webhooks import CreateWebhook
 
 _COLUMNS = (
     "id, organization_id, gateway_id, status, status_reason, is_admin_session, auto_read, presence_typing,"
@@ -80,12 +81,28 @@ SELECT 1 FROM sessions WHERE engine <> :engine LIMIT 1
 """
 
 
-async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, remarks: str | None = None) -> Session:
-    """A new session, stopped, or on its way to being linked with `start`. `remarks` are kept as they are.
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session has from its first moment on and no native request says.
+
+    `remarks` are kept as they are; `rates`, sends a minute and an hour, are in place of the operator's; `webhook` is
+    the session's own, and goes when it goes.
+    """
+
+    remarks: str | None = None
+    rates: tuple[int, int] | None = None
+    webhook: CreateWebhook | None = None
+
+
+PLAIN = Setup()
+"""As the native API makes them."""
+
+
+async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, setup: Setup = PLAIN) -> Session:
+    """A new session, stopped, or on its way to being linked with `start`: whole, or not at all.
 
     Raises:
         Forbidden: the key is limited to certain sessions.
-        BadRequest: the engine does not exist or is switched off.
+        BadRequest: the engine does not exist or is switched off, or there can be no such webhook.
     """
     if caller.session_ids is not UNSET:
         raise Forbidden("a key that is limited to certain sessions cannot create one")
@@ -94,8 +111,13 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, remarks: s
         raise BadRequest.field("engine", f"`{engine}` is not switched on here")
     id, now = ids.mint("ses", gw.clock.now()), gw.clock.now()
     proxy = proxies.sealed(gw, id, engine, wish.proxy_url)
+    rate_per_min, rate_per_hour = setup.rates or (gw.rules.rate_per_min, gw.rules.rate_per_hour)
+    hook = None
+    if setup.webhook is not None:
+        of_this = msgspec.structs.replace(setup.webhook, session_id=id)
+        hook = webhooks.drafted(gw, caller.organization_id, of_this, bound=True)
 
-    async def work(tx: Tx) -> None:
+    async def work(tx: Tx) -> Session:
         await tx.run(
             _INSERT,
             id=id,
@@ -105,18 +127,23 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, remarks: s
             user_id=caller.user_id if isinstance(caller.user_id, str) else None,
             auto_read=int(gw.rules.auto_read if wish.auto_read is None else wish.auto_read),
             presence_typing=int(bool(wish.presence_typing)),
-            rate_per_min=gw.rules.rate_per_min,
-            rate_per_hour=gw.rules.rate_per_hour,
+            rate_per_min=rate_per_min,
+            rate_per_hour=rate_per_hour,
             now=now,
             node=gw.rules.node,
             proxy=proxy,
-            remarks=remarks,
+            remarks=setup.remarks,
         )
+        if hook is not None:
+            await webhooks.put(tx, hook)
+        made = await require(tx, caller, id)
+        return await _wish(tx, now, made, "link", "starting") if wish.start else made
 
-    await gw.db.write(work)
+    made = await gw.db.write(work)
     if wish.start:
-        return await want(gw, caller, id, "link")
-    return await get(gw, caller, id)
+        hint(gw, id)
+        events.hint(gw, caller.organization_id)
+    return made
 
 
 async def get(gw: Gateway, caller: Caller, id: str) -> Session:
@@ -341,25 +368,21 @@ async def want(gw: Gateway, caller: Caller, id: str, wanted: str, *, status: Sta
     """Write down what the organization wants, and wake whoever brings it about."""
 
     async def work(tx: Tx) -> Session:
-        before = await require(tx, caller, id)
-        row = await tx.one(
-            _WANT,
-            organization_id=caller.organization_id,
-            id=id,
-            wanted=wanted,
-            status=status,
-            reason=None,
-            now=gw.clock.now(),
-        )
-        assert row is not None
-        if before.status != status:
-            await record_status(tx, gw.clock.now(), session(row))
-        return session(row)
+        return await _wish(tx, gw.clock.now(), await require(tx, caller, id), wanted, status)
 
     changed = await gw.db.write(work)
     hint(gw, id)
     events.hint(gw, caller.organization_id)
     return changed
+
+
+async def _wish(tx: Tx, now: int, before: Session, wanted: str, status: Status) -> Session:
+    here = {"organization_id": before.organization_id, "id": before.id}
+    row = await tx.one(_WANT, **here, wanted=wanted, status=status, reason=None, now=now)
+    assert row is not None
+    if before.status != status:
+        await record_status(tx, now, session(row))
+    return session(row)
 
 
 async def forget(tx: Tx, organization_id: str, id: str, *, now: int, reason: Reason | None) -> Session:

@@ -140,38 +140,53 @@ async def keep(tx: Tx, organization_id: str, before: str) -> None:
     await tx.run(_KEEP, organization_id=organization_id, before=before)
 
 
-async def create(gw: Gateway, caller: Caller, wish: CreateWebhook, *, bound: bool = False) -> Webhook:
-    """A new webhook; it gets what is recorded from now on. `bound`: it goes when its session is deleted.
+async def create(gw: Gateway, caller: Caller, wish: CreateWebhook) -> Webhook:
+    """A new webhook; it gets what is recorded from now on.
 
     Raises:
         BadRequest: the URL, a header or the secret cannot be used, or the session is none of the organization's.
         Forbidden: a limited key names no session.
     """
-    judge(gw, wish.url, wish.custom_headers, wish.secret)
+    row = drafted(gw, caller.organization_id, wish)
     await _check_session(gw.db, caller, wish.session_id)
-    now = gw.clock.now()
-    id, names = ids.mint("wh", now), _names(["*"] if wish.events is None else wish.events)
 
     async def work(tx: Tx) -> None:
-        await tx.run(LOCK, organization_id=caller.organization_id)
-        await tx.run(
-            _INSERT,
-            **_row(names, _policy(RetryPolicy(), wish.retry_policy)),
-            id=id,
-            organization_id=caller.organization_id,
-            url=wish.url,
-            session_id=wish.session_id,
-            active=int(wish.active is not False),
-            ordered=int(bool(wish.ordered)),
-            custom_headers=_sealed_headers(gw, id, wish.custom_headers),
-            secret=None if wish.secret is None else gw.sealer.seal(wish.secret, about=f"{id} secret"),
-            now=now,
-            bound=int(bound),
-        )
-        await tx.run(_COUNT, organization_id=caller.organization_id)
+        await put(tx, row)
 
     await gw.db.write(work)
-    return await get(gw, caller, id)
+    return await get(gw, caller, row["id"])
+
+
+def drafted(gw: Gateway, organization_id: str, wish: CreateWebhook, *, bound: bool = False) -> dict[str, Any]:
+    """The row of a new webhook, for `put`: judged and sealed. `bound`: it goes when its session is deleted.
+
+    Called by `create`, and by sessions.create for the webhook of a new session.
+
+    Raises:
+        BadRequest: the URL, a header or the secret cannot be used.
+    """
+    judge(gw, wish.url, wish.custom_headers, wish.secret)
+    id, now = ids.mint("wh", gw.clock.now()), gw.clock.now()
+    return {
+        **_row(_names(["*"] if wish.events is None else wish.events), _policy(RetryPolicy(), wish.retry_policy)),
+        "id": id,
+        "organization_id": organization_id,
+        "url": wish.url,
+        "session_id": wish.session_id,
+        "active": int(wish.active is not False),
+        "ordered": int(bool(wish.ordered)),
+        "custom_headers": _sealed_headers(gw, id, wish.custom_headers),
+        "secret": None if wish.secret is None else gw.sealer.seal(wish.secret, about=f"{id} secret"),
+        "now": now,
+        "bound": int(bound),
+    }
+
+
+async def put(tx: Tx, row: dict[str, Any]) -> None:
+    """Write down a webhook that was drafted."""
+    await tx.run(LOCK, organization_id=row["organization_id"])
+    await tx.run(_INSERT, **row)
+    await recount(tx, row["organization_id"])
 
 
 async def get(gw: Gateway, caller: Caller, id: str) -> Webhook:

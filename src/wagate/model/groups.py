@@ -14,6 +14,8 @@ from wagate.model.jid import PersonInput
 from wagate.model.sends import Source
 
 Role = Literal["member", "admin", "superadmin"]
+Standing = Literal["active", "archived", "deleted"]
+"""Of a group with an account: in it, in it with its chat archived, in it no longer."""
 AddStatus = Literal["added", "already_member", "invite_required", "declined", "not_on_whatsapp", "failed"]
 Subject = Annotated[Line, Meta(min_length=1, max_length=100)]
 Description = Annotated[Prose, Meta(max_length=2048)]

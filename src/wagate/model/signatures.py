@@ -13,10 +13,12 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from standardwebhooks.webhooks import Webhook as Standard
 
 from wagate.errors import BadRequest
 
@@ -67,9 +69,8 @@ def headers_of(event_id: str, body: bytes, now: int, secrets: Sequence[str]) -> 
     if secrets:
         headers["X-Webhook-Hmac"] = hmac.digest(secrets[0].encode(), body, hashlib.sha512).hex()
         headers["X-Webhook-Hmac-Algorithm"] = "sha512"
-        headers["webhook-signature"] = " ".join(
-            f"v1,{_standard(event_id, now // 1000, body, each)}" for each in secrets
-        )
+        moment, text = datetime.fromtimestamp(now // 1000, UTC), body.decode()
+        headers["webhook-signature"] = " ".join(_standard(each).sign(event_id, moment, text) for each in secrets)
     return headers
 
 
@@ -92,9 +93,11 @@ def verify(
     present = time.time() if now is None else now / 1000
     if abs(present - int(stamp)) > tolerance:
         raise SignatureRefused("its timestamp is too far from now")
-    expected = _standard(id, stamp, body, secret)
-    given = [each.removeprefix("v1,") for each in signed.split(" ") if each.startswith("v1,")]
-    if not any(hmac.compare_digest(expected.encode(), each.encode()) for each in given):
+    try:
+        expected = _standard(secret).sign(id, datetime.fromtimestamp(int(stamp), UTC), body.decode())
+    except (ValueError, OverflowError, OSError):
+        raise SignatureRefused("it is no text, or of no time") from None
+    if not any(hmac.compare_digest(expected.encode(), each.encode()) for each in signed.split(" ")):
         raise SignatureRefused("no signature of it was made with this secret")
     try:
         return msgspec.json.decode(body)
@@ -102,9 +105,6 @@ def verify(
         raise SignatureRefused("its body is not JSON") from None
 
 
-def _standard(id: str, stamp: int | str, body: bytes, secret: str) -> str:
-    """The signature of Standard Webhooks, without its version."""
-    return base64.b64encode(hmac.digest(_key(secret), f"{id}.{stamp}.".encode() + body, hashlib.sha256)).decode()
-
-
-_key = lru_cache(maxsize=4096)(key_of)
+@lru_cache(maxsize=4096)
+def _standard(secret: str) -> Standard:
+    return Standard(key_of(secret))

@@ -10,12 +10,26 @@ from tests.support.dialect import Dialect, strict, told
 from tests.support.gateways import Account
 
 
-def test_what_was_done_before_an_error_is_told(docs: Dialect, owner: Account, shop: str, group: str) -> None:
-    people = ["+9990000002", "+9990000007"]
+def test_who_is_refused_stops_nobody_and_is_told(docs: Dialect, owner: Account, shop: str, group: str) -> None:
+    people = ["+9990000007", "+9990000002", "+9990000008"]
     answer = docs.ask("POST", f"/{shop}/groups/{group}/admin/promote", {"participants": people})
     told(answer, 404)
     assert answer.body["applied"] == ["9990000002@s.whatsapp.net"]
+    assert [each["id"] for each in answer.body["failed"]] == [
+        "9990000007@s.whatsapp.net",
+        "9990000008@s.whatsapp.net",
+    ]
     assert owner.roles(group)["9990000002"] == "admin"
+
+
+def test_what_concerns_the_account_stops_at_once(docs: Dialect, owner: Account, shop: str, group: str) -> None:
+    # Nobody removes the creator; who comes after is left alone.
+    people = ["+9990000002", owner.phone, "+9990000003"]
+    answer = docs.ask("POST", f"/{shop}/groups/{group}/participants/remove", {"participants": people})
+    told(answer, 403)
+    assert answer.body["applied"] == ["9990000002@s.whatsapp.net"]
+    assert [each["id"] for each in answer.body["failed"]] == [owner.jid]
+    assert set(owner.roles(group)) == {owner.phone, "9990000003"}
 
 
 @pytest.mark.parametrize("people", [[], ["nobody"], ["12"], [7], "9990000002", ["120363000000000001@g.us"]])

@@ -14,6 +14,7 @@ from wagate.api.compat.wasend import (
     contacts,
     groups,
     invites,
+    linking,
     messages,
     participants,
     pictures,
@@ -30,7 +31,7 @@ from wagate.api.operations import Headers
 from wagate.api.wire import IDLE_SECONDS
 
 SECTIONS: dict[str, list[Served]] = {
-    "Sessions and the account": sessions.SERVED,
+    "Sessions and the account": [*sessions.SERVED, *linking.SERVED],
     "Groups": [*groups.SERVED, *standings.SERVED, *pictures.SERVED],
     "A group's settings": settings.SERVED,
     "A group's invite": invites.SERVED,

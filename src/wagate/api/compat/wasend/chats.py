@@ -17,7 +17,7 @@ from wagate.api.operations import READ, SEND, Call
 from wagate.api.sessions import LIVE
 from wagate.errors import BadRequest, NotFound
 from wagate.gateway import Gateway, Window, actions, chats, messages, receipts
-from wagate.gateway.receipts import Reading
+from wagate.gateway.receipts import Reach
 from wagate.model import Ask, Maybe, Shape
 from wagate.model import actions as live
 from wagate.model.chats import Chat
@@ -27,7 +27,7 @@ from wagate.model.organizations import Caller
 
 _DAY = 86_400_000
 _MOST = 1000
-"""How many messages one request reads, or marks as read, at most."""
+"""How many messages one request reads at most."""
 _MILLIS_FROM = 100_000_000_000
 """A time from here on is in milliseconds: in seconds it would be the year 5138."""
 _SORTS: dict[str, Any] = {
@@ -143,17 +143,9 @@ async def read_messages(call: Call) -> ReadTold:
     """Send read receipts for what is unread in a chat, or for its newest messages."""
     query: ReadQuery = call.query
     chat, where = _chat(call), _where(call)
-    await actions.require_connected(*where)
-    known = await chats.get(*where, chat)
-    since = 0 if query.days is None else call.gw.clock.now() - query.days * _DAY
-    # What is unread, unless it is said how far back.
-    most = query.messages if query.messages is not None else _MOST if query.days is not None else known.unread_count
-    theirs = messages.Sieve(limit=min(most, _MOST), since=max(since, 0), from_me=False)
-    found = await messages.sifted(*where, theirs, chat=chat)
-    unread = [each.wa_message_id for each in found]
-    if unread:
-        await receipts.mark_read(*where, Reading(chat=chat, message_ids=unread))
-    return ReadTold(message=f"{len(unread)} messages are marked as read")
+    since = None if query.days is None else max(call.gw.clock.now() - query.days * _DAY, 0)
+    count = await receipts.catch_up(*where, chat, reach=Reach(most=query.messages, since=since))
+    return ReadTold(message=f"{count} messages are marked as read")
 
 
 async def list_messages(call: Call) -> list[Stored]:

@@ -19,7 +19,8 @@ from wagate.errors import SessionNotConnected, Unavailable, WagateError
 class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The body of every error. `message` is never empty, and a text: the SDK gives anything else to its callers raw.
 
-    `applied`: what was done before the error, where a request does several things one after the other.
+    Where a request does several things one after the other, `applied` is what was done all the same, and `failed` what
+    was not, each with its `id` and `reason`.
     """
 
     success: bool
@@ -27,6 +28,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     message: str
     status_code: int
     applied: list[Any] = []
+    failed: list[Any] = []
 
 
 def refuse(error: WagateError) -> Reply:
@@ -40,5 +42,6 @@ def refuse(error: WagateError) -> Reply:
         message=sentence,
         status_code=status,
         applied=error.details.get("applied", []),
+        failed=error.details.get("failed", []),
     )
     return Reply(status=status, body=body, headers=native.headers)

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from wagate.api import groups as native
-from wagate.api.compat.wasend import pictures, shapes, standings
+from wagate.api.compat.wasend import pictures, shapes
 from wagate.api.compat.wasend.serving import ADMIN, served
 from wagate.api.compat.wasend.shapes import Ended, GroupTold, Joined
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, SEND, Call, Reply
 from wagate.api.sessions import LIVE
 from wagate.errors import BadRequest, NotFound, Refused, WagateError
-from wagate.gateway import Window, actions, groups, media
+from wagate.gateway import Window, actions, groups, media, standings
 from wagate.model import Ask, Line, jid
 from wagate.model import actions as live
 from wagate.model.contents import Media
@@ -76,11 +76,11 @@ async def create_group(call: Call) -> Reply:
     body: NewGroup = call.body
     session, asked = call.path["session"], [each if isinstance(each, str) else each.id for each in body.participants]
     people = [jid.person(text, f"participants[{position}].id") for position, text in enumerate(asked)]
-    admins = [
+    admins = dict.fromkeys(
         person
         for person, each in zip(people, body.participants, strict=True)
         if isinstance(each, NewParticipant) and each.is_admin
-    ]
+    )
     await actions.require_connected(call.gw, call.caller, session)
     # Before the group is made: a picture that cannot be had must not leave a group behind.
     files = [] if body.picture_url is None else await media.take_in(
@@ -90,7 +90,7 @@ async def create_group(call: Call) -> Reply:
         action = live.CreateGroup(subject=body.name, people=list(dict.fromkeys(people)))
         created: CreatedGroup = await actions.ask(call.gw, call.caller, session, action)
         call.path["gid"] = created.group_jid
-        await _furnish(call, body, admins, files)
+        await _furnish(call, body, list(admins), files)
     finally:
         await media.discard(call.gw, call.caller, files)
     return Reply(status=201, body=await one(call))
@@ -118,9 +118,8 @@ async def _raise(call: Call, admins: list[str]) -> None:
         return
     members, _ = await groups.members(call.gw, call.caller, call.path["session"], call.path["gid"], _EVERY)
     present = {address for each in members for address in (each.lid, f"{each.phone_number}@{jid.PHONE}")}
-    for person in dict.fromkeys(admins):
-        if person in present:
-            await _ask(call, live.PromoteMember(group=call.path["gid"], person=person))
+    steps = [live.PromoteMember(group=call.path["gid"], person=each) for each in admins if each in present]
+    await groups.change_members(call.gw, call.caller, call.path["session"], steps)
 
 
 async def get_group(call: Call) -> GroupTold:
@@ -131,10 +130,10 @@ async def get_group(call: Call) -> GroupTold:
 async def one(call: Call) -> GroupTold:
     """The path's group as stored, with its participants and tags."""
     where = call.gw, call.caller, call.path["session"]
-    group = await groups.get(*where, call.path["gid"])
-    members, _ = await groups.members(*where, group.group_jid, _EVERY)
-    status = await standings.standing_of(call, group.group_jid)
-    return shapes.told(group, members, tags=(await groups.tags(*where)).get(group.group_jid, ()), status=status)
+    group, name = await groups.get(*where, call.path["gid"]), call.path["gid"]
+    members, _ = await groups.members(*where, name, _EVERY)
+    tags, stands = await groups.tags(*where), await standings.of(*where, name)
+    return shapes.told(group, members, tags=tags.get(name, ()), status=stands.get(name, UNSET))
 
 
 async def join_info(call: Call) -> InvitedTo:
@@ -238,11 +237,9 @@ SERVED = [
         sdk="getGroup",
         capability=READ,
         answer=GroupTold,
-        difference=standings.EMPTY,
+        difference=shapes.EMPTY,
     ),
-    served(
-        "getGroupInfo", f"GET {_GROUP}/info", get_group, capability=READ, answer=GroupTold, difference=standings.EMPTY
-    ),
+    served("getGroupInfo", f"GET {_GROUP}/info", get_group, capability=READ, answer=GroupTold, difference=shapes.EMPTY),
     served(
         "leaveGroup",
         f"POST {_GROUP}/leave",

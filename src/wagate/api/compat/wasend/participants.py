@@ -10,7 +10,7 @@ from wagate.api.compat.wasend.serving import ADMIN, served
 from wagate.api.compat.wasend.shapes import Participant
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, SEND, Call
-from wagate.errors import BadRequest, WagateError
+from wagate.errors import BadRequest
 from wagate.gateway import Window, groups
 from wagate.model import Ask, Shape
 from wagate.model import actions as live
@@ -87,26 +87,18 @@ async def demote_participants(call: Call) -> dict[str, Any]:
     return await _each(call, live.DemoteMember, "demoted")
 
 
-async def _each(
-    call: Call, action: type[live.RemoveMember | live.PromoteMember | live.DemoteMember], done: str
-) -> dict[str, Any]:
-    """One after the other: what was done before an error stands, and the error names it."""
-    where, group = (call.gw, call.caller, call.path["session"]), call.path["gid"]
-    applied: list[str] = []
-    for person in native.people(call.body.participants):
-        try:
-            await groups.ask(*where, action(group=group, person=person), group=group)
-        except WagateError as error:
-            error.details["applied"] = applied
-            raise
-        applied.append(person)
-    return {"success": True, done: applied}
+async def _each(call: Call, action: type[groups.Step], done: str) -> dict[str, Any]:
+    steps = [action(group=call.path["gid"], person=each) for each in native.people(call.body.participants)]
+    return {"success": True, done: await groups.change_members(call.gw, call.caller, call.path["session"], steps)}
 
 
 _GROUP = "/{session}/groups/{gid}"
 _WHOM = {"capability": SEND, "body": Whom, "answer": dict[str, Any], "errors": (*ADMIN, BadRequest)}
 _NOTIFY = "notify has no effect."
-_ONE = f"One after the other; an error names in `applied` those who were done before it. {_NOTIFY}"
+_ONE = (
+    "One after the other. Whoever is no member stops nobody: the error comes when all had their turn, and names in "
+    f"`applied` those to whom it was done, in `failed` those who were refused. {_NOTIFY}"
+)
 SERVED = [
     served(
         "getGroupParticipants",

@@ -1,10 +1,7 @@
-"""Sessions and the account: made, linked, started, stopped, looked at."""
+"""Sessions and the account: made, looked at, deleted."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -14,17 +11,14 @@ from wagate.api.compat.wasend.naming import moment
 from wagate.api.compat.wasend.serving import served
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import MANAGE, Call
-from wagate.api.sessions import LOOK, drawn
-from wagate.errors import BadRequest, Conflict, Forbidden, NotFound, WagateError
-from wagate.gateway import Gateway, Window, organizations, sessions, webhooks
+from wagate.api.sessions import LOOK
+from wagate.errors import BadRequest, Forbidden, NotFound
+from wagate.gateway import Gateway, Window, budgets, organizations, sessions, webhooks
+from wagate.gateway.sessions import Setup
 from wagate.model import Ask, Line, Maybe, Shape, jid
-from wagate.model.organizations import Caller
-from wagate.model.sessions import CreateSession, Label, Session, UpdateSession
+from wagate.model.sessions import CreateSession, Label, Session
 from wagate.model.webhooks import CreateWebhook, Webhook
 
-_QR_SECONDS = 10.0
-_CAUTIOUS = (20, 200)
-"""Sends a minute and an hour of a protected account, where the operator's own budget is unlimited."""
 _STATUS = {
     "stopped": "STOPPED",
     "starting": "STARTING",
@@ -161,15 +155,6 @@ class SessionList(Shape, frozen=True, kw_only=True):
     sessions: list[Listed]
 
 
-class QrPicture(Shape, frozen=True, kw_only=True):
-    """The code to scan: `data` is a picture of it, a PNG in base64; `value` its text."""
-
-    data: str
-    mimetype: str = "image/png"
-    value: str
-    expires_at: Maybe[str] = UNSET
-
-
 class Account(Shape, frozen=True, kw_only=True):
     """Whose key this is. There are no plans here."""
 
@@ -189,18 +174,13 @@ async def create_session(call: Call) -> Whole:
     """Create a session on the gateway's default engine, with its budget and its webhook."""
     body: NewSession = call.body
     said = Remarks(phone=jid.phone(body.phone_number, "phoneNumber"), message_logging=bool(body.enable_message_logging))
-    hook = _hook(call.gw, body)
-    kept = msgspec.json.encode(said).decode()
-    session = await sessions.create(call.gw, call.caller, CreateSession(label=body.session_name), remarks=kept)
-    try:
-        await _protect(call, session, body.enable_account_protection)
-        if hook is not None:
-            of_session = msgspec.structs.replace(hook, session_id=session.id)
-            await webhooks.create(call.gw, call.caller, of_session, bound=True)
-    except WagateError:
-        await sessions.delete(call.gw, call.caller, session.id)
-        raise
-    return await _whole(call, await sessions.get(call.gw, call.caller, session.id))
+    setup = Setup(
+        remarks=msgspec.json.encode(said).decode(),
+        rates=budgets.protecting(call.gw.rules, body.enable_account_protection),
+        webhook=_hook(call.gw, body),
+    )
+    wish = CreateSession(label=body.session_name)
+    return await whole(call, await sessions.create(call.gw, call.caller, wish, setup=setup))
 
 
 def _hook(gw: Gateway, body: NewSession) -> CreateWebhook | None:
@@ -214,15 +194,6 @@ def _hook(gw: Gateway, body: NewSession) -> CreateWebhook | None:
     except BadRequest as error:
         raise BadRequest.field("webhookUrl", error.message.removeprefix("url: ")) from None
     return CreateWebhook(url=body.webhook_url, active=bool(body.enable_webhook))
-
-
-async def _protect(call: Call, session: Session, wanted: bool | None) -> None:
-    """A protected account has a send budget, another has none; unsaid, it has the operator's."""
-    protected = session.rate_per_min > 0 or session.rate_per_hour > 0
-    if wanted is None or wanted == protected:
-        return
-    minute, hour = _CAUTIOUS if wanted else (0, 0)
-    await sessions.update(call.gw, call.caller, session.id, UpdateSession(rate_per_min=minute, rate_per_hour=hour))
 
 
 async def list_sessions(call: Call) -> SessionList:
@@ -246,46 +217,13 @@ async def list_sessions(call: Call) -> SessionList:
 
 async def get_session(call: Call) -> Whole:
     """Get a session."""
-    return await _whole(call, call.found)
-
-
-async def start_session(call: Call) -> Whole:
-    """Connect a session, or begin to link it."""
-    return await _moved(call, sessions.start)
-
-
-async def stop_session(call: Call) -> Whole:
-    """Disconnect a session; it stays linked."""
-    return await _whole(call, await sessions.stop(call.gw, call.caller, call.path["session"]))
-
-
-async def restart_session(call: Call) -> Whole:
-    """Disconnect a session and connect it again, or begin to link it."""
-    return await _moved(call, sessions.restart)
-
-
-async def _moved(call: Call, verb: Callable[[Gateway, Caller, str], Awaitable[Session]]) -> Whole:
-    linked = bool(call.found.wa_jid)
-    return await _whole(call, await (verb if linked else sessions.begin_linking)(*_where(call)))
+    return await whole(call, call.found)
 
 
 async def delete_session(call: Call) -> Done:
     """Delete a session, its keys, its stored data and the webhook that was made with it."""
-    await sessions.delete(*_where(call))
+    await sessions.delete(call.gw, call.caller, call.path["session"])
     return Done(message="the session is deleted")
-
-
-async def session_qr(call: Call) -> QrPicture:
-    """Get the QR code to scan; asking begins linking, and waits a while for the code."""
-    await sessions.begin_linking(*_where(call))
-    await sessions.wait(*_where(call), until=lambda now: now.status == "scan_qr_code", timeout=_QR_SECONDS)
-    code = await sessions.qr(*_where(call))
-    picture = await asyncio.to_thread(drawn, code.code, "png")
-    return QrPicture(
-        data=base64.b64encode(picture).decode(),
-        value=code.code,
-        expires_at=moment(code.expires_at) if isinstance(code.expires_at, int) else UNSET,
-    )
 
 
 async def get_account(call: Call) -> Account:
@@ -296,11 +234,8 @@ async def get_account(call: Call) -> Account:
     return Account(id=mine.id, name=mine.name)
 
 
-def _where(call: Call) -> tuple[Gateway, Caller, str]:
-    return call.gw, call.caller, call.path["session"]
-
-
-async def _whole(call: Call, session: Session) -> Whole:
+async def whole(call: Call, session: Session) -> Whole:
+    """A session with all that is told of it."""
     said = await sessions.remarks(call.gw, call.caller, session.id)
     hooks = await webhooks.bound(call.gw, call.caller, session.id)
     return _told(call, session, said.get(session.id), hooks.get(session.id))
@@ -310,7 +245,7 @@ def _told(call: Call, session: Session, said: str | None, hook: Webhook | None) 
     remarks = Remarks(phone="", message_logging=True) if said is None else msgspec.json.decode(said, type=Remarks)
     number = session.phone_number or remarks.phone
     switches: dict[str, Any] = {
-        "enable_account_protection": session.rate_per_min > 0 or session.rate_per_hour > 0,
+        "enable_account_protection": budgets.limited(session),
         "enable_message_logging": remarks.message_logging,
         "enable_webhook": hook is not None and hook.active,
     }
@@ -339,7 +274,6 @@ def _told(call: Call, session: Session, said: str | None, hook: Webhook | None) 
 
 
 _WORDS = "Statuses are CREATED, STARTING, SCAN_QR_CODE, CONNECTED, STOPPED and ERROR."
-_VERB = "A session that is not linked yet begins to link."
 _HIDDEN = "Where its webhook leads is shown to keys that may `manage`."
 SERVED = [
     served(
@@ -377,37 +311,6 @@ SERVED = [
         answer=Whole,
         difference="`config` holds the switches too. `grpc`, `noweb`, `debug` and `userEmail` have no counterpart and "
         f"are empty or false. {_HIDDEN}",
-    ),
-    *(
-        served(
-            f"{verb}Session",
-            f"POST /sessions/{{session}}/{verb}",
-            run,
-            sdk=f"{verb}Session",
-            capability=MANAGE,
-            answer=Whole,
-            errors=(NotFound, Conflict),
-            difference=difference,
-        )
-        for verb, run, difference in (
-            ("start", start_session, _VERB),
-            ("stop", stop_session, ""),
-            ("restart", restart_session, _VERB),
-        )
-    ),
-    *(
-        served(
-            id,
-            f"GET /sessions/{{session}}/{path}",
-            session_qr,
-            sdk=sdk,
-            capability=MANAGE,
-            answer=QrPicture,
-            errors=(NotFound, BadRequest, Conflict),
-            difference="`data` is a PNG in base64, to be shown behind `data:image/png;base64,`; `value` is the code's "
-            "text. The answer waits up to 10 seconds for a code, then it is 404.",
-        )
-        for id, path, sdk in (("retrieveQRCode", "auth/qr", "retrieveQRCode"), ("retrieveSessionQR", "qr", ""))
     ),
     served(
         "deleteSession",

@@ -7,15 +7,15 @@ What the gateway does not know of a group is empty, false or 0, never guessed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import UNSET
 
 from wagate.api.compat.wasend.naming import digits, moment
 from wagate.model import Maybe, Shape, jid
-from wagate.model.groups import Group, GroupMember, InvitePreview
+from wagate.model.groups import Group, GroupMember, InvitePreview, Standing
 
-GroupStatus = Literal["active", "archived", "deleted"]
+EMPTY = "Some fields are [always empty](#what-a-group-does-not-say)."
 
 
 class Participant(Shape, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class GroupTold(Unknown, frozen=True, kw_only=True):
     created_at: str
     participants_count: int
     settings: Settings
-    status: Maybe[GroupStatus] = UNSET
+    status: Maybe[Standing] = UNSET
     tags: list[str] = []
 
 
@@ -138,7 +138,7 @@ def participant(member: GroupMember) -> Participant:
 
 
 def told(
-    group: Group, members: Sequence[GroupMember], *, tags: Sequence[str] = (), status: Maybe[GroupStatus] = UNSET
+    group: Group, members: Sequence[GroupMember], *, tags: Sequence[str] = (), status: Maybe[Standing] = UNSET
 ) -> GroupTold:
     """A stored group. `members` may be left out, by an empty list."""
     description, owner = group.description or "", group.owner_jid or ""

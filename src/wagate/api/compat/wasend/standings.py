@@ -9,16 +9,15 @@ from msgspec import Meta
 
 from wagate.api.compat.wasend import naming, shapes
 from wagate.api.compat.wasend.serving import Sorting, part, served
-from wagate.api.compat.wasend.shapes import GroupStatus, GroupTold
+from wagate.api.compat.wasend.shapes import GroupTold
 from wagate.api.lists import EVERYTHING
 from wagate.api.operations import READ, Call
-from wagate.errors import BadRequest, NotFound
-from wagate.gateway import Window, chats, groups
+from wagate.errors import BadRequest
+from wagate.gateway import Window, groups, standings
 from wagate.model import Shape
-from wagate.model.groups import Group
+from wagate.model.groups import Group, Standing
 
 USUAL = 50
-EMPTY = "Some fields are [always empty](#what-a-group-does-not-say)."
 _EVERY = Window(EVERYTHING)
 _SORTS: dict[str, Any] = {
     "id": lambda group: group.group_jid,
@@ -83,12 +82,12 @@ async def list_groups(call: Call) -> Any:
     return GroupsPage(groups=told, pagination=pagination)
 
 
-async def _found(call: Call) -> tuple[list[Group], dict[str, GroupStatus]]:
+async def _found(call: Call) -> tuple[list[Group], dict[str, Standing]]:
     """The groups that the query's filters leave, in its order, and how all of the session's groups stand."""
     query: GroupsQuery = call.query
     where = call.gw, call.caller, call.path["session"]
     stored, _ = await groups.page(*where, _EVERY)
-    stands = await standing(call, stored)
+    stands = await standings.of(*where)
     wanted = _wanted(query.status)
     words = (query.search or "").strip().casefold()
     asked = {*(query.tags or []), *(query.tagged or [])}
@@ -96,7 +95,7 @@ async def _found(call: Call) -> tuple[list[Group], dict[str, GroupStatus]]:
     found = [
         each
         for each in stored
-        if stands[each.group_jid] in wanted
+        if stands.get(each.group_jid) in wanted
         and words in f"{each.subject or ''}\n{each.description or ''}".casefold()
         and asked.issubset(tags.get(each.group_jid, ()))
     ]
@@ -114,34 +113,9 @@ def _wanted(status: str | None) -> tuple[str, ...]:
     return (status.lower(),)
 
 
-async def standing(call: Call, stored: list[Group]) -> dict[str, GroupStatus]:
-    """How groups stand: `deleted` where the account is in them no longer, `archived` where it archived their chat."""
-    where = call.gw, call.caller, call.path["session"]
-    present = await groups.memberships(*where)
-    all_chats, _ = await chats.page(*where, _EVERY)
-    archived = {chat.jid for chat in all_chats if chat.archived}
-    found: dict[str, GroupStatus] = {}
-    for each in stored:
-        inside = "archived" if each.group_jid in archived else "active"
-        found[each.group_jid] = inside if each.group_jid in present else "deleted"  # type: ignore[assignment]
-    return found
-
-
-async def standing_of(call: Call, group: str) -> GroupStatus:
-    """As `standing`, for one stored group: without a look at every chat."""
-    where = call.gw, call.caller, call.path["session"]
-    if group not in await groups.memberships(*where):
-        return "deleted"
-    try:
-        return "archived" if (await chats.get(*where, group)).archived else "active"
-    except NotFound:
-        return "active"
-
-
 async def count_groups(call: Call) -> dict[str, Any]:
     """Count the groups that the account is in, and how groups stand."""
-    stored, _ = await groups.page(call.gw, call.caller, call.path["session"], _EVERY)
-    stands = list((await standing(call, stored)).values())
+    stands = list((await standings.of(call.gw, call.caller, call.path["session"])).values())
     counts = {status: stands.count(status) for status in ("active", "archived", "deleted")}
     total = counts["active"] + counts["archived"]
     if naming.is_sdk(call):
@@ -161,7 +135,7 @@ SERVED = [
         answer=list[GroupTold],
         difference="The SDK gets an array, everybody else `{groups, pagination}`. Without a status: the groups that "
         "the account is in; `archived` are those whose chat is archived, `deleted` those it has left. 50 without a "
-        f"limit. {EMPTY}",
+        f"limit. {shapes.EMPTY}",
     ),
     served(
         "getGroupsCount",
