@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.emulator.keys import KeyPair
 from tests.emulator.nodes import HIDDEN, PHONE, Jid, Node, parse
@@ -54,17 +54,19 @@ class Device:
         """Send to it now, or when it comes; with `keep` again at every login until it acknowledges."""
         if keep:
             self.waiting.append(node)
-        if self.line is not None:
+        if self.line is not None and not (keep and self.line.entering):
             await self.line.send(node)
 
-    def settle(self, kind: str, wire_id: str) -> None:
-        """It acknowledged a stanza of this kind; the oldest with this id, as several receipts share one."""
-        for node in self.waiting:
-            if (node.tag, node.attrs.get("id")) == (kind, wire_id):
-                self.waiting.remove(node)
-                self.acknowledged.append(wire_id)
-                self.settled_at.setdefault(wire_id, time.monotonic_ns())
-                return
+    def settle(self, kind: str, wire_id: str, like: dict[str, Any] | None = None) -> None:
+        """It acknowledged a stanza of this kind. Several receipts share an id: `like`, what else it says of which."""
+        found = [node for node in self.waiting if (node.tag, node.attrs.get("id")) == (kind, wire_id)]
+        alike = [node for node in found if all(node.attrs.get(name) == said for name, said in (like or {}).items())]
+        if found:
+            # By identity: two that say the same are two all the same.
+            gone = (alike or found)[0]
+            self.waiting[:] = [node for node in self.waiting if node is not gone]
+            self.acknowledged.append(wire_id)
+            self.settled_at.setdefault(wire_id, time.monotonic_ns())
 
 
 @dataclass(eq=False)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EDGE = b"ED\0\1"
-GRACE = 0.5
+GRACE = 3.0
 
 
 class Line:
     """A connection. `device` is set by login; while somebody registers, `payload` holds their keys. A `deaf` line stays
-    open, hears nothing and says nothing."""
+    open, hears nothing and says nothing; one that is `entering` is told what waited, and nothing beside that."""
 
     def __init__(self, emulator: Emulator, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.emulator = emulator
@@ -37,6 +37,7 @@ class Line:
         self.linking: Any = None
         self.deaf = False
         self.present = False
+        self.entering = False
         self._socket = socket
         self._transport = transport
         self._going: Cipher | None = None
@@ -114,7 +115,7 @@ class Line:
             return False
         if device.line is not None:
             await device.line.end(Node("stream:error", {}, [Node("conflict", {"type": "replaced"})]))
-        self.device, device.line = device, self
+        self.device, device.line, self.entering = device, self, True
         device.logins += 1
         now = int(time.time())
         success = {
@@ -131,10 +132,19 @@ class Line:
         }
         preview = {"count": len(device.waiting), **kinds, "appdata": 0}
         await self.send(Node("ib", {"from": SERVER}, [Node("offline_preview", preview)]))
-        for node in list(device.waiting):
-            await self.send(Node(node.tag, {**node.attrs, "offline": 0}, node.content))
-        await self.send(Node("ib", {"from": SERVER}, [Node("offline", {"count": len(device.waiting)})]))
+        told: list[Node] = []
+        await self._tell_waiting(device, told)
+        await self.send(Node("ib", {"from": SERVER}, [Node("offline", {"count": len(told)})]))
+        await self._tell_waiting(device, told)
+        self.entering = False
         return True
+
+    async def _tell_waiting(self, device: Device, told: list[Node]) -> None:
+        """Each that waits, once, and what comes meanwhile."""
+        while more := [node for node in device.waiting if not any(node is each for each in told)]:
+            for node in more:
+                told.append(node)
+                await self.send(Node(node.tag, {**node.attrs, "offline": 0}, node.content))
 
     async def _shake(self, frames: AsyncIterator[bytes]) -> Cipher:
         header = await anext(frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -24,12 +25,17 @@ _QUERY = "?ccb=11-4"
 
 
 class Media:
-    """What was uploaded, by its path. `refuse`: a status that uploads and downloads are answered with instead."""
+    """What was uploaded, by its path. `refuse`: a status that uploads and downloads are answered with instead; `gate`
+    closed: downloads wait, and `waiting` counts them.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.hosts: list[str] = []
         self.refuse = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
 
     def routes(self) -> list[web.RouteDef]:
         """The doors that clients use."""
@@ -88,5 +94,8 @@ class Media:
         self.hosts.append(request.host)
         if self.refuse:
             return web.Response(status=self.refuse)
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
         data = self.files.get(request.match_info["token"])
         return web.Response(status=404) if data is None else web.Response(body=data)

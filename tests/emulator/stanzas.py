@@ -83,7 +83,8 @@ async def _stanza(emulator: Emulator, line: Line, node: Node) -> None:
     elif node.tag == "receipt":
         await emulator.receipts.hear(device, node)
     elif node.tag == "ack":
-        device.settle(node.attrs["class"], node.attrs["id"])
+        like = {name: node.attrs.get(name) for name in ("type", "participant")}
+        device.settle(node.attrs["class"], node.attrs["id"], like if node.attrs["class"] == "receipt" else None)
     elif node.tag == "presence":
         await emulator.presence.hear(device, node)
     elif node.tag == "chatstate":

@@ -20,13 +20,13 @@ from tests.support.whatsapp import alive
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
 EMULATOR = Path(__file__).parents[1] / "emulator"
 ANN, BEN = "99900000001", "99900000002"
-LONG = 60.0
+LONG = 90.0
 
 
 class Network:

@@ -13,7 +13,7 @@ __all__ = ["town"]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 STRANGER, OTHER = "99900000055", "99900000056"

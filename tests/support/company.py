@@ -16,6 +16,9 @@ from wagate.model.contents import Content, Media
 from wagate.model.messages import Ack, Arrived, Outgoing
 
 ANN, BEN, CAT, DAN = "99900000001", "99900000002", "99900000003", "99900000004"
+SESSIONS = {"ann": ANN, "tablet": ANN, "ben": BEN, "cat": CAT}
+_QUIET_LOOKS = 3
+"""What was acknowledged is on disk a moment later: one look may fall in between."""
 NOBODY, PRIVATE = "99930000001", "99940000001"
 
 
@@ -62,10 +65,23 @@ class Company:
         self.emulator = world.emulator
         self.ann, self.tablet, self.ben, self.cat = people
 
+    async def rest(self) -> None:
+        """Return when nobody is about to hear anything of what was done so far."""
+        quiet = 0
+        while quiet < _QUIET_LOOKS:
+            await eventually(self._rests)
+            await asyncio.sleep(0.01)
+            quiet = quiet + 1 if self._rests() else 0
+
+    def _rests(self) -> bool:
+        spools = [self.world.keys(session) / "spool" for session in SESSIONS]
+        online = [device for account in self.emulator.accounts for device in account.online]
+        return not any(device.waiting for device in online) and not any(spool.stat().st_size for spool in spools)
+
     def forget(self) -> None:
         """Everybody forgets what was heard so far."""
         for each in (self.ann, self.tablet, self.ben, self.cat):
-            each.sink.calls.clear()
+            each.sink.forget()
 
     async def file(self, key: str, octets: bytes, mimetype: str, **more: Any) -> Media:
         """A file that the gateway has under a key of its own."""
@@ -84,9 +100,9 @@ async def gathered() -> AsyncIterator[Company]:
     async with Emulator() as emulator:
         world = WhatsApp(emulator)
         try:
-            who = (("ann", ANN), ("tablet", ANN), ("ben", BEN), ("cat", CAT))
-            online = await asyncio.gather(*(world.linked(session, number) for session, number in who))
-            yield Company(world, [Somebody(number, *each) for (_, number), each in zip(who, online, strict=True)])
+            online = await asyncio.gather(*(world.linked(session, number) for session, number in SESSIONS.items()))
+            people = [Somebody(number, *each) for number, each in zip(SESSIONS.values(), online, strict=True)]
+            yield Company(world, people)
             assert emulator.unknown == []
         finally:
             await world.close()

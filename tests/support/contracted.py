@@ -154,7 +154,7 @@ class Contracted:
         (device,) = set(person.devices) - known
         self.devices.append((device, place))
         await eventually(lambda: not device.waiting and (place / "spool").stat().st_size == 0)
-        made[1].calls.clear()
+        made[1].forget()
         return made
 
     async def scan(self, session: str, phone: str, name: str | None = None, *, code: str | None = None) -> None:

@@ -66,10 +66,13 @@ async def settle() -> None:
 
 
 class Recorder:
-    """A sink that remembers. `gate` closed: a call waits; `failures`: so many calls fail first."""
+    """A sink that remembers. `gate` closed: a call waits, and `held` is what it brings; `failures`: so many calls fail
+    first. `started`: the calls since it last forgot.
+    """
 
     def __init__(self) -> None:
         self.calls: list[list[Report]] = []
+        self.held: list[Report] = []
         self.started = 0
         self.failures = 0
         self.gate = asyncio.Event()
@@ -77,11 +80,24 @@ class Recorder:
 
     async def __call__(self, reports: Sequence[Report]) -> None:
         self.started += 1
-        await self.gate.wait()
+        self.held = list(reports)
+        try:
+            await self.gate.wait()
+        finally:
+            self.held = []
         if self.failures:
             self.failures -= 1
             raise OSError("cannot commit")
         self.calls.append(list(reports))
+
+    def forget(self) -> None:
+        """As if nothing had come yet."""
+        self.calls.clear()
+        self.started = 0
+
+    def holds(self, kind: type[Report]) -> bool:
+        """Whether a call that brings one of these waits at the gate."""
+        return any(isinstance(report, kind) for report in self.held)
 
     @property
     def reports(self) -> list[Report]:
@@ -152,7 +168,7 @@ class Sandbox:
         await connection.link()
         await self.scan(session, number)
         await connection.connect()
-        sink.calls.clear()
+        sink.forget()
         return connection, sink
 
     async def scan(

@@ -94,7 +94,7 @@ class WhatsApp:
         """Linked and online; its sink has forgotten how that came."""
         connection, sink = await self.link(session, number)
         await connection.connect()
-        sink.calls.clear()
+        sink.forget()
         return connection, sink
 
     def device(self, number: str) -> Device:
@@ -147,5 +147,5 @@ class Village:
         # What an earlier story left comes now, and is not this one's.
         await eventually(lambda: not any(node.tag == "message" for node in world.device(number).waiting))
         await eventually(lambda: (world.keys(session) / "spool").stat().st_size == 0)
-        sink.calls.clear()
+        sink.forget()
         return connection, sink

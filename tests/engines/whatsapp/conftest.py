@@ -30,7 +30,8 @@ async def everybody() -> AsyncIterator[Company]:
 
 
 @pytest.fixture
-def company(everybody: Company) -> Company:
+async def company(everybody: Company) -> Company:
     """The same people, who have heard nothing yet. No story leaves anybody unlinked, or a lock behind."""
+    await everybody.rest()
     everybody.forget()
     return everybody

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from wagate.engines.whatsapp import gate as gates
 from wagate.engines.whatsapp.gate import Gate
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 def test_nobody_enters_while_something_changes() -> None:
@@ -43,11 +45,13 @@ def test_changes_go_one_after_the_other() -> None:
     assert most == [1]
 
 
-def test_a_change_waits_for_a_call_that_has_just_entered() -> None:
-    gate, release, order = Gate(), threading.Event(), list[str]()
+def test_a_change_waits_for_a_call_that_has_just_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "_ENTERED_SECONDS", PATIENCE)  # however long a busy machine takes for what follows
+    gate, entered, release, order = Gate(), threading.Event(), threading.Event(), list[str]()
 
     def call() -> None:
         with gate.call():
+            entered.set()
             release.wait(PATIENCE)
             order.append("call")
 
@@ -57,6 +61,7 @@ def test_a_change_waits_for_a_call_that_has_just_entered() -> None:
 
     caller = threading.Thread(target=call)
     caller.start()
+    assert entered.wait(PATIENCE)
     changer = threading.Thread(target=change)
     changer.start()
     release.set()
@@ -66,14 +71,16 @@ def test_a_change_waits_for_a_call_that_has_just_entered() -> None:
 
 
 def test_a_change_does_not_wait_for_a_call_that_lasts() -> None:
-    gate, release, changed = Gate(), threading.Event(), threading.Event()
+    gate, entered, release, changed = Gate(), threading.Event(), threading.Event(), threading.Event()
 
     def call() -> None:
         with gate.call():
-            release.wait(PATIENCE)
+            entered.set()
+            release.wait(2 * PATIENCE)
 
     caller = threading.Thread(target=call)
     caller.start()
+    assert entered.wait(PATIENCE)
 
     def change() -> None:
         with gate.change():

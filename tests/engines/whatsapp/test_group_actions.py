@@ -254,7 +254,7 @@ async def test_a_picture_is_set_told_once_and_looked_at(company: Company) -> Non
     await company.world.files.put("med_p", [JPEG])
     done = await company.ann.do(SetGroupPicture(group=group, media="med_p"))
     assert company.ann.sink.of(ChatMarked)[0] == ChatMarked(chat=group, picture_id=done.id)
-    assert (await company.ben.hears(ChatMarked)).chat == group
+    await company.ben.hears(ChatMarked, lambda report: report.chat == group)
     picture = await company.ben.do(GetPicture(jid=group))
     assert picture.id == done.id
     assert picture.url

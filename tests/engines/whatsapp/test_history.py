@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from tests.emulator.library import Library
 from tests.emulator.phones import switch_on
 from tests.emulator.schemas import HistorySync
 from tests.support.company import ANN, BEN, CAT
-from tests.support.engines import jid
+from tests.support.engines import jid, settle
 from tests.support.whatsapp import WhatsApp, eventually, why_not
 from wagate.engines.base import PeopleSeen
 from wagate.engines.sandbox.people import lid_of
@@ -92,6 +93,27 @@ async def test_history_is_told_in_pieces_bounded_and_again_after_a_crash_with_th
     await connection.close()
 
 
+async def test_a_piece_that_is_being_fetched_when_the_gateway_stops_is_not_lost(world: WhatsApp) -> None:
+    async with Library(world.emulator) as library:
+        phone = await switch_on(library, ANN)
+        _, sink = await world.linked("ann", ANN)
+        media = world.emulator.media
+        media.gate.clear()
+        history = chunk(1)
+        said(history, jid(BEN), "OLD1", "long ago")
+        await phone.send_history(history)
+        await eventually(lambda: media.waiting)
+        closing = asyncio.ensure_future(world.engine.close())
+        await settle()
+        media.gate.set()
+        await closing
+        world.engine = world.another()
+        again, later = await world.open("ann", jid=jid(ANN))
+        await again.connect()
+        await eventually(lambda: sink.of(Arrived) or later.of(Arrived))
+        assert [each.wire_id for each in (*sink.of(Arrived), *later.of(Arrived))] == ["OLD1"]
+
+
 async def test_a_piece_that_was_not_committed_is_told_again(world: WhatsApp) -> None:
     async with Library(world.emulator) as library:
         phone = await switch_on(library, ANN)
@@ -100,8 +122,7 @@ async def test_a_piece_that_was_not_committed_is_told_again(world: WhatsApp) -> 
         history = chunk(1)
         said(history, jid(BEN), "OLD1", "long ago")
         await phone.send_history(history)
-        spool = world.keys("ann") / "spool"
-        await eventually(lambda: b"long ago" in spool.read_bytes())
+        await eventually(lambda: sink.holds(Arrived))
         # The gateway dies before it has stored anything; the next one finds the piece with the session.
         await world.engine.close()
         world.engine = world.another()

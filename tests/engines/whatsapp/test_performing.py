@@ -54,7 +54,7 @@ async def test_people_are_looked_up_shown_and_blocked(company: Company) -> None:
     ben.account.picture = company.emulator.keep_picture(b"\xff\xd8\xff")
     assert (await ann.do(GetPicture(jid=jid(BEN)))).id == ben.account.picture
     await company.emulator.people_changed_picture(ben.account)
-    assert (await ann.hears(ChatMarked)).chat == jid(BEN)
+    await ann.hears(ChatMarked, lambda report: report.chat == jid(BEN))
     for blocked in (True, True, False, False):
         await ann.do(SetBlocked(person=jid(CAT), blocked=blocked))
         assert company.emulator.person(ANN).account.blocked == ([CAT] if blocked else [])

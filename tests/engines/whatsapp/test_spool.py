@@ -93,7 +93,7 @@ def test_what_a_disk_did_not_take_is_read_by_nobody_and_written_anew(
     spool.append(b"three")
     spool.take(1)
     spool.close()
-    assert kept(Spool(file)) == [b"one", b"two", b"three"]
+    assert kept(Spool(file)) == [b"two", b"three"]
 
 
 def test_nothing_is_read_before_it_is_on_the_disk(file: Path) -> None:
@@ -175,6 +175,55 @@ def test_what_is_left_after_much_was_taken_is_written_anew(file: Path) -> None:
     spool.close()
     again = Spool(file)
     assert again.after(0, 10) == [(7, b"last"), (8, b"more")]
+
+
+def test_what_was_taken_stays_taken_for_the_next_process(file: Path) -> None:
+    spool = Spool(file)
+    for number in range(5):
+        spool.append(b"%d" % number)
+    spool.take(2)
+    spool.append(b"5")
+    spool.take(4)
+    spool.close()
+    again = Spool(file)
+    assert again.after(0, 10) == [(5, b"4"), (6, b"5")]
+    again.take(6)
+    assert file.stat().st_size == 0
+
+
+def test_a_torn_note_of_what_was_taken_tells_it_again_and_loses_nothing(file: Path) -> None:
+    spool = Spool(file)
+    for record in (b"one", b"two", b"three"):
+        spool.append(record)
+    spool.take(1)
+    spool.close()
+    file.write_bytes(file.read_bytes()[:-1])
+    again = Spool(file)
+    assert kept(again) == [b"one", b"two", b"three"]
+    assert again.append(b"four") == 4
+
+
+@pytest.mark.parametrize("much", [False, True], ids=["a note", "all that is left"])
+def test_a_full_disk_while_something_is_taken_costs_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, *, much: bool
+) -> None:
+    spool = Spool(file)
+    for record in (bytes((5 << 20) if much else 1), b"two", b"three"):
+        spool.append(record)
+    written = os.write
+
+    def full(descriptor: int, octets: memoryview) -> int:
+        if len(octets) > 5:
+            return written(descriptor, octets[:5])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        spool.take(1)
+    assert kept(spool) == [b"two", b"three"]
+    assert spool.append(b"four") == 4
+    spool.close()
+    assert kept(Spool(file))[-3:] == [b"two", b"three", b"four"]
 
 
 def test_only_its_owner_may_read_it(file: Path) -> None:

@@ -65,10 +65,6 @@ class Ear(Heard):
         if word == "timeout":
             self._later(self._line.timed_out)
 
-    def log(self, level: str, text: str) -> None:
-        """Into the host's log."""
-        log.debug("library", session=self._name, level=level, text=text[:500])
-
     def over(self, error: str) -> None:
         """The library has let the session go."""
         if error:

@@ -8,7 +8,6 @@ Imported by host.py, in a host process only.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib.util
 import sys
@@ -18,13 +17,18 @@ import types
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from wagate.engines.whatsapp.gate import Gate
 from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad, verify
 
+log = structlog.get_logger(__name__)
+
 _FIRST_SIGN_SECONDS = 1.0
 _END_SECONDS = 10.0
-_EMPTY_SECONDS, _QUIET_SECONDS = 3.0, 0.1
-"""How long we wait for what the library has acknowledged and not handed over, and which silence says that it has."""
+_LOOK_SECONDS, _QUIET_LOOKS = 0.02, 8
+"""A session that has hung up is looked at so often; after so many looks at which nothing had come, nothing will."""
+_HAND_OVER_SECONDS = 5.0
 
 EVENTS = {
     2: "PairStatus",
@@ -70,10 +74,6 @@ class Heard:
         """How linking by QR went: `success`, `timeout`, or an error's word."""
         raise NotImplementedError
 
-    def log(self, level: str, text: str) -> None:
-        """A line of the library's log; never a message's content at the levels that are asked for."""
-        raise NotImplementedError
-
     def over(self, error: str) -> None:
         """The session has ended in the library; empty when it was stopped."""
         raise NotImplementedError
@@ -90,6 +90,8 @@ class Library:
         self.messages: Any = Neonize_pb2
         self._gate = Gate()
         self._present: dict[str, _Session] = {}
+        # For as long as the process lives: work that a session has left behind still logs after the session has ended.
+        self._on_log = sys.modules["neonize._binder"].func_callback_bytes2(self._note)
 
     def begin(self, id: str, *, store: str, heard: Heard, proxy: str | None = None) -> None:
         """Begin a session: it connects, or shows codes where the store holds no keys. Returns once that is under way.
@@ -106,32 +108,20 @@ class Library:
             session.sign.wait(_FIRST_SIGN_SECONDS)
 
     def end(self, id: str) -> bool:
-        """End a session; false if it would not end in time, which leaves its thread and its store in use."""
+        """End a session; false if it would not end in time, which leaves its thread and its store in use.
+
+        What it had taken in is heard before: stopped at once, the library would throw away up to a hundred events of
+        which WhatsApp has an acknowledgement.
+        """
         session = self._present.get(id)
         if session is None:
             return True
-        self._empty(session)
+        self._hang_up(session)
         with self._gate.change():
             if id in self._present and session.thread.is_alive():
                 self._go.Stop(id.encode())
                 session.thread.join(_END_SECONDS)
         return not session.thread.is_alive()
-
-    def _empty(self, session: _Session) -> None:
-        """Hang up and hear the rest: up to a hundred events wait, acknowledged, and are dropped with the session."""
-        if not session.heard:
-            return
-        deadline = time.monotonic() + _EMPTY_SECONDS
-        # On a thread of its own: it waits for the library where that is just dialling.
-        hanging_up = threading.Thread(target=self._hang_up, args=(session.id,), daemon=True)
-        hanging_up.start()
-        hanging_up.join(_EMPTY_SECONDS)
-        while not session.quiet(_QUIET_SECONDS) and time.monotonic() < deadline:
-            time.sleep(_QUIET_SECONDS / 5)
-
-    def _hang_up(self, id: str) -> None:
-        with contextlib.suppress(KeyError):
-            self.call("Disconnect", id)
 
     def call(self, name: str, id: str, *arguments: Any) -> Any:
         """Call an exported function for a session. Blocks; for threads of a pool.
@@ -160,22 +150,42 @@ class Library:
         binder = sys.modules["neonize._binder"]
         wanted = bytearray(EVENTS)
         codes = (ctypes.c_char * len(wanted)).from_buffer(wanted)
-        # Kept in a local for as long as the call lasts: the library calls them until then.
+        # Kept in a local for as long as the call lasts: the library calls them from within it.
         callbacks = (
             binder.func_string(session.on_qr),
             binder.func_string(session.on_status),
             binder.func_callback_bytes(session.on_event),
-            binder.func_callback_bytes2(session.on_log),
         )
         proxy = None if session.proxy is None else ctypes.byref(self.proxy(session.proxy))
         id, store, device = session.id.encode(), session.store.encode(), _device()
         who = (store, id, b"", 0, 0, b"WARN")
-        error: bytes = self._go.Neonize(*who, *callbacks, codes, len(wanted), device, len(device), b"", 0, proxy)
+        error: bytes = self._go.Neonize(
+            *who, *callbacks, self._on_log, codes, len(wanted), device, len(device), b"", 0, proxy
+        )
         return error.decode(errors="replace")
 
     def left(self, session: _Session) -> None:
         """A session's thread is about to end."""
         self._present.pop(session.id, None)
+
+    def _hang_up(self, session: _Session) -> None:
+        """Go offline, and hear what is on its way through the library to the end."""
+        with self._gate.call():
+            if not session.thread.is_alive():
+                return
+            self._go.Disconnect(session.id.encode())
+        deadline, quiet, heard = time.monotonic() + _HAND_OVER_SECONDS, 0, -1
+        # Counted in looks, not in time: a machine that stands still for a second stops the library as well.
+        while quiet < _QUIET_LOOKS and time.monotonic() < deadline and session.thread.is_alive():
+            quiet = quiet + 1 if session.heard == heard and not session.hearing else 0
+            heard = session.heard
+            time.sleep(_LOOK_SECONDS)
+
+    def _note(self, address: int, size: int) -> None:
+        if address and size > 0:
+            entry = self.read("LogEntry", ctypes.string_at(address, size))
+            # Never a message's content at the levels that are asked for.
+            log.debug("library", part=entry.Name, level=entry.Level.lower(), text=entry.Message[:500])
 
 
 class _Session:
@@ -186,8 +196,8 @@ class _Session:
     ) -> None:  # fmt: skip
         self.id, self.store, self.proxy = id, store, proxy
         self.sign = threading.Event()
-        self.heard = 0.0
-        self._hearing = 0
+        self.heard = 0
+        self.hearing = False
         self._heard = heard
         self._library = library
         self.thread = threading.Thread(target=self._live, name=f"wa-{id}", daemon=True)
@@ -201,19 +211,15 @@ class _Session:
             self.sign.set()
             self._heard.over(error)
 
-    def quiet(self, seconds: float) -> bool:
-        """Whether no event was handed over for so long; they come one after the other."""
-        return not self._hearing and time.monotonic() - self.heard >= seconds
-
     def on_event(self, _id: bytes, address: int, size: int, code: int) -> None:
         self.sign.set()
-        self._hearing += 1
+        self.hearing = True
         try:
             if code in EVENTS:
                 self._heard.event(code, ctypes.string_at(address, size))
         finally:
-            self._hearing -= 1
-            self.heard = time.monotonic()
+            self.heard += 1
+            self.hearing = False
 
     def on_qr(self, _id: int, address: int) -> None:
         self.sign.set()
@@ -222,11 +228,6 @@ class _Session:
     def on_status(self, _id: int, address: int) -> None:
         self.sign.set()
         self._heard.status(ctypes.string_at(address).decode(errors="replace") if address else "")
-
-    def on_log(self, address: int, size: int) -> None:
-        if address and size > 0:
-            entry = self._library.read("LogEntry", ctypes.string_at(address, size))
-            self._heard.log(entry.Level.lower(), entry.Message)
 
 
 def _load() -> Any:

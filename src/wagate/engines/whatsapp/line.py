@@ -27,6 +27,7 @@ from wagate.engines.whatsapp import ends, refusals, stored, wire
 from wagate.engines.whatsapp.addresses import person_of, text_of
 from wagate.engines.whatsapp.ear import Ear
 from wagate.engines.whatsapp.library import Library
+from wagate.engines.whatsapp.pieces import Pieces
 from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
 from wagate.errors import NoAnswer
@@ -88,6 +89,7 @@ class Line:
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
         self._ending = asyncio.Lock()
+        self._pieces = Pieces(around.library)
 
     async def open(self) -> None:
         """Hold the folder, and tell what an earlier process left.
@@ -271,6 +273,7 @@ class Line:
         """What came over the line is on disk when this returns. Called on the library's threads."""
         if (telling := self._telling) is not None:
             telling.keep_event(code, body)
+            self._pieces.heard(code, body)
 
     # On the event loop, told by the present ear.
 
@@ -399,6 +402,7 @@ class Line:
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.ConnectionLost())
         async with self._ending:
+            await self._pieces.come()
             if self._name and not await asyncio.to_thread(self.library.end, self._name):
                 log.error("the library does not let a session go", session=self.account.session_id)
                 self._stuck()

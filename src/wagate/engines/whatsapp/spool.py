@@ -2,12 +2,14 @@
 
 The library acknowledges to WhatsApp by itself, so this file is all that is left of a message between that moment and
 the gateway's commit. What is written outlives this process; what is synced outlives the machine. A record is a length,
-a CRC-32, a number and its bytes; a torn last record was never promised and is cut off. Of what waits only the file has
-the bytes, however much that is. Used by one line of a host, from any of its threads.
+a CRC-32, a number and its bytes; one without bytes says that everything up to its number was taken. A torn last record
+was never promised and is cut off. Of what waits only the file has the bytes, however much that is. Used by one line of
+a host, from any of its threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -95,26 +97,34 @@ class Spool:
             found: list[tuple[int, bytes]] = []
             while len(found) < limit and self._next[0] <= self._synced:
                 kept, at = self._next
-                length, _, _ = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
-                end = at + _HEAD.size + length
+                begin, length = self._record(at)
+                end = begin + length
                 if end - self._begin > octets and kept != self._first:
                     break
-                found.append((kept, os.pread(self._descriptor, length, at + _HEAD.size)))
+                found.append((kept, os.pread(self._descriptor, length, begin)))
                 self._ends.append((kept, end))
                 self._next = (kept + 1, end)
             return found
 
     def take(self, number: int) -> None:
-        """Everything up to `number`, which was read, is committed elsewhere: forget it."""
+        """Everything up to `number` is committed elsewhere: forget it."""
         with self._lock:
+            before, number = self._first, min(number, self._last)
+            if number >= self._next[0]:
+                self._seek(number + 1)
             while self._ends and self._ends[0][0] <= number:
                 taken, self._begin = self._ends.popleft()
                 self._first = taken + 1
-            if self._first > self._last and self._end:
-                # What is lost by a crash now are records that were taken: no need to wait for the disk.
-                os.ftruncate(self._descriptor, 0)
-                self._begin = self._end = 0
-                self._next = (self._first, 0)
+            if self._first == before:
+                return
+            # What a crash of the machine undoes here is told twice at worst: no need to wait for the disk.
+            with contextlib.suppress(OSError):
+                if self._first > self._last:
+                    os.ftruncate(self._descriptor, 0)
+                    self._begin = self._end = 0
+                    self._next = (self._first, 0)
+                else:
+                    self._mark(self._first - 1)
 
     @property
     def first(self) -> int:
@@ -140,29 +150,54 @@ class Spool:
                 self._closed = True
                 os.close(self._descriptor)
 
+    def _mark(self, number: int) -> None:
+        """Note in the file what was taken, so that the next process does not tell it again."""
+        mark = _HEAD.pack(0, zlib.crc32(b""), number)
+        try:
+            _write(self._descriptor, mark)
+        except OSError:
+            os.ftruncate(self._descriptor, self._end)
+            raise
+        self._end += len(mark)
+
     def _load(self) -> None:
-        size, at = os.fstat(self._descriptor).st_size, 0
+        size, at, ends = os.fstat(self._descriptor).st_size, 0, deque[tuple[int, int]]()
         while at + _HEAD.size <= size:
             length, checksum, number = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
             record = os.pread(self._descriptor, length, at + _HEAD.size) if at + length < size else b""
             if len(record) < length or zlib.crc32(record) != checksum:
                 break
-            if not at:
-                self._first = number
-            self._last = number
             at += _HEAD.size + length
+            if record:
+                if not ends:
+                    self._first, self._begin = number, at - _HEAD.size - length
+                self._last = number
+                ends.append((number, at))
+            while ends and not record and ends[0][0] <= number:
+                taken, self._begin = ends.popleft()
+                self._first = taken + 1
+            self._last = max(self._last, number)
         if at < size:
             log.warning("the end of a spool is torn and cut off", file=str(self._path), octets=size - at)
         os.ftruncate(self._descriptor, at)
         self._end = at
+        self._first = max(self._first, 1) if ends else self._last + 1
+
+    def _record(self, at: int) -> tuple[int, int]:
+        """Where the first record at or behind a place has its bytes, and how many; what was taken is passed over."""
+        length = 0
+        while not length:
+            length, _, _ = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
+            at += _HEAD.size
+        return at, length
 
     def _seek(self, number: int) -> None:
         """Read on at this record, which is not older than the oldest."""
         self._ends.clear()
         kept, at = self._first, self._begin
         while kept < min(number, self._last + 1):
-            length, _, _ = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
-            at += _HEAD.size + length
+            begin, length = self._record(at)
+            at = begin + length
             self._ends.append((kept, at))
             kept += 1
         self._next = (kept, at)

@@ -30,6 +30,7 @@ WINDOW, WINDOW_OCTETS = 32, 4 << 20
 """Records that are told and not taken yet, at most, and how long they may be together: the rest waits on disk."""
 
 _DISK_SECONDS = 1.0
+_COMMIT_SECONDS = 1.0
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[wire.Reported]).decode
 
@@ -54,13 +55,17 @@ class Telling:
         self._loop = asyncio.get_running_loop()
         self._closing = threading.Event()
         self._echoes = Echoes()
+        self._comparing = threading.Lock()
+        self._committed = asyncio.Event()
         self._told = self._taken = spool.first - 1
         self._open = False
+        self._begun = 0
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """The library can be asked now, as translating may."""
         self._open = True
+        self._begun += 1
         self._wake()
 
     def pause(self) -> None:
@@ -72,11 +77,19 @@ class Telling:
         self._closing.set()
 
     async def close(self) -> None:
-        """Let the file go; what is in it stays. Idempotent."""
+        """Let the file go; what is in it stays. Idempotent.
+
+        What was told gets a moment to be committed: what is not known to be is told again by the next.
+        """
         self.pause()
         self.release()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                while self._spool is not None and self._taken < self._told:
+                    self._committed.clear()
+                    await self._committed.wait()
         if (spool := self._spool) is not None:
             self._spool = None
             try:
@@ -94,6 +107,7 @@ class Telling:
         """The gateway has committed everything up to this."""
         if self._spool is not None:
             self._taken = max(self._taken, number)
+            self._committed.set()
             self._spool.take(number)
             self._wake()
 
@@ -150,13 +164,16 @@ class Telling:
             if not records:
                 return
             for number, record in records:
+                begun = self._begun
                 if not self._open:
                     return
                 try:
                     reports = await asyncio.to_thread(self._read, record)
                 except base.ConnectionLost:
-                    # The session went away meanwhile: what this says is found out when it is back.
-                    return self.pause()
+                    # The session went away meanwhile. What this says is found out when it is back, as it may be by now.
+                    if begun == self._begun:
+                        return self.pause()
+                    break
                 self._tell_all(number, reports)
                 self._told = number
 
@@ -191,5 +208,6 @@ class Telling:
         return change is None or self.first_of(change, ours=ours)
 
     def first_of(self, change: Hashable, *, ours: bool) -> bool:
-        """Whether a change is to be told; see echoes.py."""
-        return self._echoes.tell(change, ours=ours, now=self._loop.time())
+        """Whether a change is to be told; see echoes.py. Called on the event loop, and on threads that read."""
+        with self._comparing:
+            return self._echoes.tell(change, ours=ours, now=self._loop.time())
