@@ -305,26 +305,6 @@ async def test_a_sink_that_waits_is_told_a_window_and_the_rest_stays_on_disk(vil
         assert ben.account.jid == jid(BEN)
 
 
-async def test_a_session_that_is_stopped_in_a_flood_loses_nothing_that_was_acknowledged(village: Village) -> None:
-    async with online(village, "s1", "s2") as (world, (ann, _), (ben, _)):
-        await ben.close()
-        expected = [f"{number}" for number in range(100)]
-        for words in expected:
-            await ann.send(text(None, BEN, words))
-        heard: list[str] = []
-        for _ in range(3):
-            again, sink = await world.open("s2", jid=jid(BEN))
-            await again.connect()
-            await eventually(lambda sink=sink: said(sink) or not world.device(BEN).waiting)
-            await again.close()
-            heard += said(sink)
-        last, sink = await world.open("s2", jid=jid(BEN))
-        await last.connect()
-        await eventually(lambda: set(heard + said(sink)) >= set(expected))
-        # What was with the sink as the line was closed may come again.
-        assert list(dict.fromkeys(heard + said(sink))) == expected
-
-
 async def test_a_sink_that_fails_is_asked_again_in_order(village: Village) -> None:
     async with online(village, "s1", "s2") as (_, (ann, _), (_, sink)):
         sink.failures = 2
