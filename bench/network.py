@@ -42,7 +42,7 @@ class Network:
 async def network() -> AsyncIterator[Network]:
     """An emulator for as long as the context lasts."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(EMULATOR), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24
+        sys.executable, str(EMULATOR), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 26
     )
     try:
         yield Network(process, await _line(process))

@@ -3,7 +3,9 @@
     python tests/emulator
 
 A line is `{"person": "99900000001", "do": "scan", "args": ["<QR text>"]}`: any verb of `Person`; or `{"do": "state"}`;
-or `{"do": "delay", "args": [5]}`: acknowledge sends so many seconds late.
+or `{"do": "delay", "args": [5]}`: acknowledge sends so many seconds late; or `{"do": "settled", "person": …}`: the
+messages that the companion linked last was sent, each with when it went out and when it was acknowledged, as
+`[id, sent, acknowledged or null]`, in nanoseconds of the monotonic clock.
 Each is answered by a line, `{"result": …}` or `{"error": …}`. It ends with its input.
 """
 
@@ -42,6 +44,9 @@ async def _obey(emulator: Any, request: dict[str, Any]) -> Any:
     if request["do"] == "delay":
         (emulator.messages.ack_delay,) = request["args"]
         return None
+    if request["do"] == "settled":
+        device = emulator.person(request["person"]).devices[-1]
+        return [[id, sent, device.settled_at.get(id)] for id, sent in device.sent_at.items()]
     verb = getattr(emulator.person(request["person"]), request["do"])
     result = verb(*request.get("args", []))
     return str(await result if inspect.isawaitable(result) else result)

@@ -28,6 +28,9 @@ SignedPreKey = tuple[bytes, bytes, bytes]
 class Device:
     """One device. `waiting`: what it was sent and has not acknowledged, oldest first; `acknowledged`: ids in order;
     `collisions`: logins that met an earlier connection of it.
+
+    `sent_at` and `settled_at`: when a message was first put on its line, and when its acknowledgement had come, by
+    id, in nanoseconds of the machine's monotonic clock.
     """
 
     account: Account
@@ -39,6 +42,8 @@ class Device:
     prekeys: dict[bytes, bytes] = field(default_factory=dict)
     waiting: list[Node] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
+    sent_at: dict[str, int] = field(default_factory=dict)
+    settled_at: dict[str, int] = field(default_factory=dict)
     logins: int = 0
     collisions: int = 0
     line: Line | None = None
@@ -63,6 +68,7 @@ class Device:
             gone = (alike or found)[0]
             self.waiting[:] = [node for node in self.waiting if node is not gone]
             self.acknowledged.append(wire_id)
+            self.settled_at.setdefault(wire_id, time.monotonic_ns())
 
 
 @dataclass(eq=False)

@@ -68,6 +68,8 @@ class Line:
         log.debug("%s < %r", self, node)
         try:
             async with self._order:
+                if node.tag == "message" and self.device is not None:
+                    self.device.sent_at.setdefault(node.attrs["id"], time.monotonic_ns())
                 await self._put(self._going.seal(nodes.encode(node)))
         except (ConnectionError, RuntimeError):
             log.debug("%s: gone while it was told something", self)

@@ -39,14 +39,15 @@ def test_votes_come_by_label_and_first_contacts_wait_while_they_must(town: Town)
     town.network.do("timelock")
     held = town.send(ann, STRANGER, "hello stranger", how="?async=true").body["outboxId"]
     refused = town.send(ann, OTHER, "hello")
-    assert (refused.status, refused.body["error"]["details"]["reason"]) == (422, "reachout_locked")
+    assert (refused.status, refused.body["error"]["details"]["reason"]) == (422, "timelocked")
     assert refused.body["error"]["details"]["certain"] is True
     known = town.send(ann, BEN, "still here")
     assert known.status == 200, known.body
     town.until(lambda: "still here" in town.heard(ben), seconds=LONG)
     assert town.get(f"/sessions/{ann}/outbox/{held}")["status"] in ("queued", "pending")
-    # Whoever holds the session next tries anew: the lock is gone, and what waited goes out.
+    assert refused.body["error"]["details"]["retryAfterSeconds"] > 0
+    # The next process knows of it; when the hour is over one is tried, and what waited goes out.
     town.network.do("timelock", False)
     town.kill()
-    town.start()
+    town.start(turned=3700)
     town.until(lambda: town.get(f"/sessions/{ann}/outbox/{held}")["status"] == "sent", seconds=LONG)

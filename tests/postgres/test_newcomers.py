@@ -20,6 +20,7 @@ __all__ = ["mine", "who"]
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 STATEMENTS = {"dispatch._CLAIM_KNOWN", "dispatch._CLAIM_KNOWN_PAID", "dispatch._KNOWS", "dispatch._PUT_BACK"}
+STATEMENTS |= {"waits._STRANGERS", "waits._HOLD", "waits._BANNED", "waits._BAN"}
 """What only these stories run; test_journey.py, which may run in another process, leaves it out."""
 
 
@@ -33,6 +34,8 @@ async def gw(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
     "story",
     [
         stories.test_first_contacts_wait_and_known_chats_go_on_until_the_hour_is_over,
+        stories.test_the_next_holder_knows_of_the_lock_and_of_its_end,
+        stories.test_until_when_a_ban_lasts_is_told_to_who_asks_for_something,
         stories.test_the_budget_is_kept_while_first_contacts_wait,
         stories.test_who_waits_for_an_answer_gets_the_refusal_without_the_network,
     ],

@@ -8,16 +8,17 @@ import pytest
 
 from tests.support.parts import within, words
 from tests.support.traffic import ANN, GROUP, said, take
-from wagate.errors import NoAnswer, Refused
-from wagate.gateway import Gateway, dispatch, outbox
+from wagate.errors import NoAnswer, Refused, SessionNotConnected
+from wagate.gateway import Gateway, actions, dispatch, leases, outbox, waits
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import Entry, Offer
 from wagate.model.messages import Ack
 from wagate.model.organizations import Caller
-from wagate.workers.newcomers import HOLD_MS, LOCKED, Newcomers
+from wagate.workers.newcomers import HOLD_MS, Newcomers
 
 pytestmark = pytest.mark.anyio
 
+LOCKED = waits.LOCKED
 STRANGER, OTHER = "9990000077@s.whatsapp.net", "9990000078@s.whatsapp.net"
 
 
@@ -78,6 +79,68 @@ async def test_first_contacts_wait_and_known_chats_go_on_until_the_hour_is_over(
         assert (await outbox.get(gw, who, mine.id, entry.id)).status == "sent"
 
 
+async def test_while_the_lock_lasts_one_is_tried_an_hour_and_no_more(gw: Gateway, who: Caller, mine: Held) -> None:
+    newcomers = Newcomers(gw)
+    for chat in (STRANGER, OTHER):
+        await accepted(gw, who, mine, chat)
+    assert await went(gw, mine, newcomers, locked=True) == []
+    for _ in range(3):
+        await gw.clock.advance(HOLD_MS / 1000)  # type: ignore[attr-defined]
+        (first, second) = (await dispatch.claim(gw, mine, limit=16, strangers=newcomers.welcome)).entries
+        assert await newcomers.turned_away(mine, first) is None
+        away = await newcomers.turned_away(mine, second)
+        assert await newcomers.waits(mine, second, away)
+        assert not newcomers.welcome
+        assert await newcomers.waits(mine, first, Refused(reason=LOCKED, waCode=463))
+        assert not newcomers.welcome
+    await gw.clock.advance(HOLD_MS / 1000)  # type: ignore[attr-defined]
+    (first, second) = (await dispatch.claim(gw, mine, limit=16, strangers=newcomers.welcome)).entries
+    assert await newcomers.turned_away(mine, first) is None
+    assert await newcomers.waits(mine, second, await newcomers.turned_away(mine, second))
+    # Nobody heard what became of it: the next one is tried.
+    assert not await newcomers.waits(mine, first, NoAnswer())
+    assert newcomers.welcome
+    assert await newcomers.turned_away(mine, second) is None
+
+
+async def test_the_next_holder_knows_of_the_lock_and_of_its_end(gw: Gateway, who: Caller, mine: Held) -> None:
+    newcomers = Newcomers(gw)
+    entry = await accepted(gw, who, mine, STRANGER)
+    assert await went(gw, mine, newcomers, locked=True) == []
+    await gw.clock.advance(600)  # type: ignore[attr-defined]
+    later = Newcomers(gw)
+    await later.recall(mine)
+    assert not later.welcome
+    assert await went(gw, mine, later, locked=False) == []
+    refused = await later.turned_away(mine, entry)
+    assert refused is not None
+    told = await waits.explained(gw, mine.organization_id, mine.id, refused)
+    assert told.details["retryAfterSeconds"] == HOLD_MS // 1000 - 600
+    await gw.clock.advance(HOLD_MS / 1000 - 600)  # type: ignore[attr-defined]
+    assert await went(gw, mine, later, locked=False) == [STRANGER]
+    last = Newcomers(gw)
+    await last.recall(mine)
+    assert await last.turned_away(mine, entry) is None
+    assert last.welcome
+
+
+async def test_until_when_a_ban_lasts_is_told_to_who_asks_for_something(gw: Gateway, who: Caller, mine: Held) -> None:
+    await leases.set_status(gw, mine, "failed", reason="temp_banned")
+    await waits.banned(gw, mine, gw.clock.now() + 90_000)
+    for ask in (
+        lambda: accepted(gw, who, mine, STRANGER, "sync"),
+        lambda: accepted(gw, who, mine, STRANGER),
+        lambda: actions.require_connected(gw, who, mine.id),
+    ):
+        with pytest.raises(SessionNotConnected) as caught:
+            await ask()
+        assert caught.value.details == {"reason": "session_not_connected", "retryAfterSeconds": 90}
+    await gw.clock.advance(90)  # type: ignore[attr-defined]
+    with pytest.raises(SessionNotConnected) as caught:
+        await accepted(gw, who, mine, STRANGER)
+    assert "retryAfterSeconds" not in caught.value.details
+
+
 async def test_the_budget_is_kept_while_first_contacts_wait(gw: Gateway, who: Caller, mine: Held) -> None:
     await within(gw, lambda tx: tx.run("UPDATE sessions SET rate_per_min = 2"))
     await take(gw, mine, said(words()))
@@ -109,4 +172,6 @@ async def test_who_lost_the_lease_puts_nothing_back(gw: Gateway, who: Caller, mi
     await within(gw, lambda tx: tx.run("UPDATE sessions SET epoch = epoch + 1"))
     with pytest.raises(LeaseLost):
         await Newcomers(gw).waits(mine, entry, Refused(reason=LOCKED))
+    with pytest.raises(LeaseLost):
+        await waits.hold_strangers(gw, mine, 1)
     assert (await outbox.get(gw, who, mine.id, entry.id)).status == "pending"

@@ -45,10 +45,14 @@ class NotTried(ConnectionLost):
 
 
 class LinkEnded(Exception):
-    """The network ended this link while connecting: trying again by itself is of no use."""
+    """The network ended this link while connecting: trying again by itself is of no use.
 
-    def __init__(self, status: Literal["failed", "logged_out"], reason: Reason) -> None:
+    `until`: before this moment, in epoch ms, it will not be let in either.
+    """
+
+    def __init__(self, status: Literal["failed", "logged_out"], reason: Reason, until: int | None = None) -> None:
         super().__init__(reason)
+        self.until = until
         self.status: Literal["failed", "logged_out"] = status
         self.reason: Reason = reason
 
@@ -96,10 +100,11 @@ class LineLost(Shape, frozen=True, kw_only=True):
 
 
 class Ended(Shape, frozen=True, kw_only=True):
-    """The network ended this link; the runner stops."""
+    """The network ended this link; the runner stops. `until`: before this moment, in epoch ms, it lets nobody in."""
 
     status: Literal["failed", "logged_out"]
     reason: Reason
+    until: int | None = None
 
 
 class PeopleSeen(Shape, frozen=True, kw_only=True):

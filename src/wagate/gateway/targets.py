@@ -9,8 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.backends.database import Reader
-from wagate.errors import SessionNotConnected
-from wagate.gateway import Gateway, contacts, contents, sessions
+from wagate.gateway import Gateway, contacts, contents, sessions, waits
 from wagate.model.contents import Content, Target
 from wagate.model.events import EventType
 from wagate.model.organizations import Caller
@@ -64,7 +63,7 @@ async def point(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer) 
     """
     session = await sessions.require(gw.db, caller, session_id)
     if session.status != "working":
-        raise SessionNotConnected
+        raise await waits.offline(gw.db, session, gw.clock.now())
     if pointer.sender and pointer.sender in (session.wa_jid, session.wa_lid):
         pointer = msgspec.structs.replace(pointer, sender="")
     found = await find(gw.db, caller.organization_id, session_id, pointer)

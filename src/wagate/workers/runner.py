@@ -18,7 +18,7 @@ import structlog
 from wagate.backends.sealing import CannotOpen
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes, proxies
+from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes, proxies, waits
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
@@ -28,6 +28,7 @@ from wagate.telemetry import traces
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
+from wagate.workers.lasting import lasting
 from wagate.workers.newcomers import Newcomers
 from wagate.workers.typist import type_first
 
@@ -145,6 +146,7 @@ class Runner:
             lid=self.held.wa_lid,
             proxy_url=proxy_url,
         )
+        await self._lasting(self._newcomers.recall, self.held)
         self._connection = await self._engine.open(account, self._sink)
         subject = f"runner.{self.held.id}"
         self._stops.append(self._gw.broker.respond(subject, self._perform))
@@ -179,7 +181,7 @@ class Runner:
             except base.ConnectionLost:
                 pass
             except base.LinkEnded as end:
-                await self._end(base.Ended(status=end.status, reason=end.reason))
+                await self._end(base.Ended(status=end.status, reason=end.reason, until=end.until))
             self._stop_if_ended()
             if self.held.wa_jid is not None:
                 return
@@ -203,7 +205,7 @@ class Runner:
             except base.ConnectionLost:
                 pass
             except base.LinkEnded as end:
-                await self._end(base.Ended(status=end.status, reason=end.reason))
+                await self._end(base.Ended(status=end.status, reason=end.reason, until=end.until))
             self._stop_if_ended()
             await self._offline()
             await self._rest(tries)
@@ -270,7 +272,11 @@ class Runner:
         try:
             outcome = await self._lasting(self._newcomers.turned_away, self.held, entry)
             outcome = outcome or await self._lasting(self._answer, entry)
-            if outcome is not None and not await self._lasting(self._newcomers.waits, self.held, entry, outcome):
+            welcome_before = self._newcomers.welcome
+            waiting = await self._lasting(self._newcomers.waits, self.held, entry, outcome)
+            if self._newcomers.welcome and not welcome_before:
+                self.wake()
+            if outcome is not None and not waiting:
                 more = await self._lasting(dispatch.settle, self._gw, self.held, entry, outcome)
         except LeaseLost:
             self._lose()
@@ -374,6 +380,8 @@ class Runner:
 
     async def _end(self, end: base.Ended) -> None:
         self._ended = end
+        if end.until is not None:
+            await self._lasting(waits.banned, self._gw, self.held, end.until)
         if end.status == "logged_out":
             await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=end.reason))
         else:
@@ -410,12 +418,4 @@ class Runner:
         return self._connection
 
     async def _lasting(self, write: Any, *with_these: Any) -> Any:
-        """Write, and while the database cannot be written, try again: what the network said must not be lost."""
-        delay = 0.1
-        while True:
-            try:
-                return await write(*with_these)
-            except StorageUnavailable:
-                log.warning("database cannot be written; trying again", session=self.held.id, seconds=delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
+        return await lasting(self.held.id, write, *with_these)

@@ -61,7 +61,7 @@ def test_a_send_is_uncertain_only_when_it_was_written_and_not_answered(
 @pytest.mark.parametrize(
     ("words", "reason", "code"),
     [
-        ("server returned error 463", "reachout_locked", 463),
+        ("server returned error 463", "timelocked", 463),
         ("no LID found for 99930000001@s.whatsapp.net from server", "not_on_whatsapp", 404),
         ("server returned error 479", "not_allowed", 479),
     ],
@@ -115,7 +115,7 @@ class TestReal:
         finally:
             company.emulator.person(ANN).timelock(False)
         details = caught.value.details
-        assert (details["reason"], details["waCode"], details["certain"]) == ("reachout_locked", 463, True)
+        assert (details["reason"], details["waCode"], details["certain"]) == ("timelocked", 463, True)
         await company.ben.gets(known)
         await company.ann.say(TextContent(text="hello stranger"), STRANGER)
 

@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import tests.emulator.emulator as emulator_module
@@ -61,6 +64,12 @@ def said(sink: Recorder) -> list[str]:
     return [arrived.content.text for arrived in sink.of(Arrived)]  # type: ignore[union-attr]
 
 
+def memory(pid: int) -> int:
+    """Octets of a process's own."""
+    found = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon:")]
+    return int(found[0].split()[1]) << 10
+
+
 async def refusal(connection: Any) -> Ended:
     """Why a session is not let in. A line may break before the reason was heard: the next one hears it."""
     async with asyncio.timeout(PATIENCE):
@@ -68,7 +77,7 @@ async def refusal(connection: Any) -> Ended:
             try:
                 await connection.connect()
             except LinkEnded as ended:
-                return Ended(status=ended.status, reason=ended.reason)
+                return Ended(status=ended.status, reason=ended.reason, until=ended.until)
             except ConnectionLost:
                 continue
             raise AssertionError("it was let in")
@@ -91,13 +100,36 @@ async def test_two_engines_on_one_folder_never_hold_the_keys_together(village: V
         await other.close()
 
 
-async def test_a_proxy_that_is_gone_is_a_line_to_try_again(village: Village) -> None:
-    async with online(village, "s1") as (world, (ann, _)):
+async def test_a_proxy_that_is_gone_is_a_line_to_try_again_and_nothing_goes_past_it(village: Village) -> None:
+    past = list[object]()
+
+    async def came(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        past.append(writer.get_extra_info("peername"))
+        writer.close()
+
+    server = await asyncio.start_server(came, "127.0.0.1", 0)
+    elsewhere = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, online(village, "s1") as (world, (ann, _)):
         await ann.close()
-        again, _ = await world.open("s1", jid=jid(ANN), proxy="http://127.0.0.1:1")
-        with pytest.raises(ConnectionLost):
-            await again.connect()
-        await again.close()
+        # Whatever the library would reach without its proxy, it would reach by this one.
+        ways = [f"{name}={elsewhere}" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy")]
+        other = world.another(command=[*world.command()[:-3], *ways, *world.command()[-3:]])
+        logins = world.device(ANN).logins
+        try:
+            for gone in ("http://127.0.0.1:1", "socks5://127.0.0.1:1"):
+                again = await other.open(world.account("s1", jid=jid(ANN), proxy=gone), Recorder())
+                with pytest.raises(ConnectionLost):
+                    await again.connect()
+                await again.close()
+            assert (past, world.device(ANN).logins) == ([], logins)
+            # It would have come there.
+            account = msgspec.structs.replace(world.account("s1", jid=jid(ANN)), proxy_url=None)
+            bare = await other.open(account, Recorder())
+            with pytest.raises(ConnectionLost):
+                await bare.connect()
+            assert past
+        finally:
+            await other.close()
         third, _ = await world.open("s1", jid=jid(ANN))
         await third.connect()
 
@@ -113,15 +145,21 @@ async def test_a_proxy_that_is_gone_is_a_line_to_try_again(village: Village) -> 
 )
 async def test_an_end_is_told_for_what_it_is(village: Village, what: str, end: Ended) -> None:
     person = village.emulator.person(ANN)
+    begun = time.time()
     async with online(village, "s1") as (_, (ann, sink)):
         try:
             await getattr(person, what)(*([3600] if what == "ban" else []))
             await eventually(lambda: sink.reports)
             if sink.reports == [LineLost()]:
                 # The refusal is what the next login hears.
-                assert await refusal(ann) == end
+                told = await refusal(ann)
             else:
-                assert sink.reports == [end]
+                (told,) = sink.of(Ended)
+                assert sink.reports == [told]
+            assert (told.status, told.reason) == (end.status, end.reason)
+            assert (told.until is not None) == (what == "ban")
+            # An hour from then on, however long the rest of this took.
+            assert told.until is None or 3500 < told.until / 1000 - begun < 7000
             with pytest.raises(ConnectionLost):
                 await ann.send(text(None, BEN))
         finally:
@@ -199,17 +237,29 @@ async def test_closing_a_session_in_a_host_that_hangs_ends_the_host(village: Vil
         await eventually(lambda: ben_sink.of(LineLost))
 
 
-async def test_who_kills_its_host_three_times_is_given_up_and_the_others_go_on(village: Village) -> None:
-    async with online(village, "s1", "s2", per_host=1) as (world, (ann, sink), (_, other)):
-        for _ in range(3):
-            (theirs,) = set(world.engine.hosts) - {world.engine.host_of("s2")}
+async def test_who_kills_its_host_again_and_again_is_given_up_and_its_neighbours_go_on(village: Village) -> None:
+    async with online(village, "s1", "s2", "s3") as (world, (ann, sink), *neighbours):
+        assert len(world.engine.hosts) == 1, "they share a shard"
+        for death in range(4):
+            # The first leaves three suspects, who live alone from then on; the three that follow are sure.
+            theirs = world.engine.host_of("s1")
+            assert theirs is not None
             sink.forget()
             os.kill(theirs, signal.SIGKILL)
             await eventually(lambda: sink.reports)
-            if sink.of(LineLost):
+            if death < 3:
+                assert sink.reports == [LineLost()]
                 await ann.connect()
+            if not death:
+                for line, heard in neighbours:
+                    await eventually(lambda heard=heard: heard.reports)
+                    await line.connect()
+                assert len({world.engine.host_of(id) for id in ("s1", "s2", "s3")}) == 3, "each alone"
         assert sink.reports == [Ended(status="failed", reason="engine_crashed")]
-        assert not other.reports
+        assert all(heard.reports == [LineLost()] for _, heard in neighbours)
+        (ben, _), (_, cats) = neighbours
+        await ben.send(text(None, CAT, "we go on"))
+        await texts(cats, "we go on")
 
 
 @pytest.mark.long
@@ -245,6 +295,24 @@ def nobody_listens() -> str:
 
 
 # What waits.
+
+
+async def test_a_gateway_that_reads_nothing_leaves_it_on_disk_and_misses_nothing(village: Village) -> None:
+    async with online(village, "s1", "s2", per_host=1, pulse=60.0) as (world, (ann, _), (_, sink)):
+        (theirs,) = [host for host in world.engine._fleet.hosts() if host.pid == world.engine.host_of("s2")]
+        assert theirs._writer is not None
+        # As a process does that is stopped: its socket fills.
+        theirs._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        expected = [f"{number} " + "x" * 20_000 for number in range(120)]
+        before = memory(theirs.pid)
+        for words in expected:
+            await ann.send(text(None, BEN, words))
+        await eventually(lambda: not world.device(BEN).waiting)
+        assert (world.keys("s2") / "spool").stat().st_size > 120 * 20_000
+        assert memory(theirs.pid) - before < 40 << 20
+        assert not sink.calls
+        theirs._writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await texts(sink, *expected)
 
 
 async def test_a_sink_that_waits_is_told_a_window_and_the_rest_stays_on_disk(village: Village) -> None:

@@ -392,3 +392,6 @@ ALTER TABLE webhooks ADD COLUMN bound BIGINT DEFAULT '0' NOT NULL;
 UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
 ALTER TABLE tickets ADD COLUMN login_until BIGINT;
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+ALTER TABLE sessions ADD COLUMN strangers_at BIGINT;
+ALTER TABLE sessions ADD COLUMN banned_until BIGINT;
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';

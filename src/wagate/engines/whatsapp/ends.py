@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import structlog
@@ -39,17 +40,18 @@ def meaning(library: Library, code: int, body: bytes) -> Meaning:
         case 8:
             ban = library.read("TemporaryBan", body)
             log.warning("WhatsApp banned the account for a time", code=ban.Code, seconds=ban.Expire)
-            return _ended("temp_banned")
+            return _ended("temp_banned", until=int(time.time() + ban.Expire) * 1000 if ban.Expire else None)
         case 9:
             reason = _FAILURES.get(library.read("ConnectFailure", body).Reason)
             return "lost" if reason is None else _ended(reason)
         case 10:
+            log.error("WhatsApp takes this version of its library no more: install a newer wagate")
             return _ended("client_outdated")
         case 12:
             return "lost"
     return None
 
 
-def _ended(reason: Reason) -> base.Ended:
+def _ended(reason: Reason, *, until: int | None = None) -> base.Ended:
     """What needs linking anew is logged out; what waits for the operator or for time has failed."""
-    return base.Ended(status="logged_out" if reason in ("unlinked", "banned") else "failed", reason=reason)
+    return base.Ended(status="logged_out" if reason in ("unlinked", "banned") else "failed", reason=reason, until=until)

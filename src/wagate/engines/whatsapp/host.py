@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import faulthandler
 import os
+import select
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +28,13 @@ from wagate.engines.whatsapp import inbound, performing, refusals, sending, wire
 from wagate.engines.whatsapp.installed import NAME, VERSION, CannotLoad
 from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.line import Around, Busy, Line, Stuck
-from wagate.errors import Internal, WagateError, to_wire
+from wagate.errors import Internal, NoAnswer, WagateError, to_wire
 
 log = structlog.get_logger(__name__)
 
-_THREADS = 48
+_THREADS, _CALLS = 24, 64
+"""Threads for what is short, and for calls that wait for WhatsApp: those must not hold up what is heard meanwhile."""
+
 _LAST_SECONDS, _END_SECONDS = 3.0, 10.0
 _decode = msgspec.msgpack.Decoder(wire.FromGateway).decode
 
@@ -41,7 +44,13 @@ class Host:
 
     def __init__(self, library: Library, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._library = library
-        self._around = Around(library=library, tell=self._tell, translate=inbound.reports, stuck=self._stuck)
+        self._around = Around(
+            library=library,
+            calls=ThreadPoolExecutor(_CALLS, thread_name_prefix="call"),
+            tell=self._tell,
+            translate=inbound.reports,
+            stuck=self._stuck,
+        )
         self._reader = reader
         self._writer = writer
         self._lines: dict[int, Line] = {}
@@ -69,7 +78,7 @@ class Host:
         try:
             answer = await self._do(asked)
         except base.LinkEnded as ended:
-            self._fail(asked, ended=base.Ended(status=ended.status, reason=ended.reason))
+            self._fail(asked, ended=base.Ended(status=ended.status, reason=ended.reason, until=ended.until))
         except (base.ConnectionLost, Busy, Stuck):
             self._fail(asked)
         except WagateError as error:
@@ -133,21 +142,29 @@ class Host:
 
 
 async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
-    """What is asked of WhatsApp through a line that is connected."""
+    """What is asked of WhatsApp through a line that is connected; nobody waits for it any longer than `seconds`.
+
+    Raises:
+        NoAnswer: it takes longer; certain where the library was not even asked.
+    """
     try:
         match want:
             case wire.LinkByCode():
                 return await line.link_by_code(want.phone, want.proxy, seconds=seconds)
-            case wire.Send():
-                return await sending.send(line, want)
-            case wire.Look():
-                return await performing.look(line)
-            case wire.Perform():
-                return await performing.perform(line, want)
-            case wire.Read():
-                return await performing.read(line, want)
             case wire.Logout():
                 return await line.logout()
+        async with asyncio.timeout(seconds):
+            match want:
+                case wire.Send():
+                    return await sending.send(line, want)
+                case wire.Look():
+                    return await performing.look(line)
+                case wire.Perform():
+                    return await performing.perform(line, want)
+                case wire.Read():
+                    return await performing.read(line, want)
+    except TimeoutError:
+        raise NoAnswer from None
     except refusals.Complaint as complaint:
         raise refusals.meant(complaint, want) from None
     raise base.ConnectionLost
@@ -156,8 +173,8 @@ async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
 async def main(descriptor: int) -> None:
     """Serve the gateway at the other end of the inherited socket; the process ends with it."""
     loop = asyncio.get_running_loop()
-    # The default pool has a handful of threads, and each call into the library holds one for as long as WhatsApp takes.
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
+    # The default pool has a handful of threads, too few for sessions that begin and end together.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
     library = await asyncio.to_thread(Library)
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(False)
@@ -166,16 +183,28 @@ async def main(descriptor: int) -> None:
     status = 0
     try:
         await host.serve()
-    except (OSError, ValueError):
+    except Exception:
         log.exception("the host ends")
         status = 1
     # The gateway is gone, and its next life waits for the folders. The timer is a thread of C, which needs no lock that
     # native code may hold.
     faulthandler.dump_traceback_later(_END_SECONDS, exit=True)
+    _speak_to_nobody()
     with contextlib.suppress(TimeoutError):
         await host.close()
     # Not by the loop's own end: that waits for threads, and native code need not return.
     _leave(status)
+
+
+def _speak_to_nobody() -> None:
+    """Where whoever read our log is gone, let it go nowhere: native code that writes to a broken pipe may be ended."""
+    for descriptor in (1, 2):
+        watched = select.poll()
+        watched.register(descriptor, 0)
+        if any(what & select.POLLERR for _, what in watched.poll(0)):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
 
 def log_plainly() -> None:

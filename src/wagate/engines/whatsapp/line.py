@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,7 @@ from wagate.engines.whatsapp.pieces import Pieces
 from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
 from wagate.engines.whatsapp.whereabouts import Whereabouts
+from wagate.errors import NoAnswer
 from wagate.model.contacts import Person
 from wagate.model.sessions import Pairing
 
@@ -49,11 +52,12 @@ class Stuck(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Around:
-    """What a line has around it. `translate`: from an event of the library's to reports, on a thread; `stuck`: called
-    when the library does not let the session go.
+    """What a line has around it. `calls`: threads for calls that wait for WhatsApp; `translate`: from an event of the
+    library's to reports, on a thread; `stuck`: called when the library does not let the session go.
     """
 
     library: Library
+    calls: Executor
     tell: Tell
     translate: Callable[[Line, int, bytes], list[base.Report]]
     stuck: Callable[[], None]
@@ -65,6 +69,7 @@ class Line:
     def __init__(self, around: Around, number: int, want: wire.Open) -> None:
         self.account = want.account
         self.library = around.library
+        self._calls = around.calls
         self._translate = around.translate
         self._stuck = around.stuck
         self._tell = around.tell
@@ -172,11 +177,21 @@ class Line:
         Raises:
             ConnectionLost: the session is not in the library.
             Complaint: the library says that it did not work.
+            NoAnswer: nobody waits for it any longer, and it was not begun: it never will be.
         """
+        turn = threading.Lock()
+
+        def enter() -> Any:
+            return self.library.call(name, self._name, *arguments) if turn.acquire(blocking=False) else None
+
         try:
-            answer = await self._loop.run_in_executor(None, lambda: self.library.call(name, self._name, *arguments))
+            answer = await self._loop.run_in_executor(self._calls, enter)
         except KeyError:
             raise base.ConnectionLost from None
+        except asyncio.CancelledError:
+            if turn.acquire(blocking=False):
+                raise NoAnswer(certain=True) from None
+            raise
         if returns is None:
             if isinstance(answer, bytes) and answer:
                 raise refusals.Complaint(answer.decode(errors="replace"))
@@ -331,7 +346,7 @@ class Line:
     def _ended(self, ended: base.Ended) -> None:
         self._has_keys &= ended.status != "logged_out"
         if self._online is not None and not self._online.done():
-            self._online.set_exception(base.LinkEnded(ended.status, ended.reason))
+            self._online.set_exception(base.LinkEnded(ended.status, ended.reason, ended.until))
         elif self._purpose:
             self._purpose = ""
             self._loop.create_task(self._end())

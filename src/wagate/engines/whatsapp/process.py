@@ -60,6 +60,7 @@ class HostProcess:
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.library = ""
         self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._writing = asyncio.Lock()
         self._count = 0
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -123,7 +124,7 @@ class HostProcess:
         Raises:
             Lost: the host is gone, or the line there.
             LinkEnded: the network ended the link.
-            NoAnswer: none within `seconds`.
+            NoAnswer: none within `seconds`; certain where the host did not even take the question.
             WagateError: as the host says.
         """
         writer = self._writer
@@ -131,18 +132,21 @@ class HostProcess:
             raise Lost(sent=False)
         self._count += 1
         id = self._count
-        frame = wire.framed(wire.Asked(id=id, line=line, want=want, seconds=seconds))
         answer = self._asked[id] = asyncio.get_running_loop().create_future()
+        written = False
         try:
             async with asyncio.timeout(seconds + 1.0):
-                writer.write(frame)
-                await writer.drain()
+                # One after the other, and where there is room: a host that reads nothing costs a buffer and a frame.
+                async with self._writing:
+                    await writer.drain()
+                    writer.write(wire.framed(wire.Asked(id=id, line=line, want=want, seconds=seconds)))
+                    written = True
                 answered: Answer = await answer
                 return answered
         except TimeoutError:
-            raise NoAnswer from None
+            raise NoAnswer(certain=not written) from None
         except ConnectionError:
-            raise Lost(sent=True) from None
+            raise Lost(sent=written) from None
         finally:
             self._asked.pop(id, None)
 
@@ -267,7 +271,7 @@ def _environment() -> dict[str, str]:
 
 def _failure(message: wire.Failed) -> Exception:
     if message.ended is not None:
-        return base.LinkEnded(message.ended.status, message.ended.reason)
+        return base.LinkEnded(message.ended.status, message.ended.reason, message.ended.until)
     if message.error is None:
         return Lost(sent=False)
     error: WagateError = from_wire(message.error)

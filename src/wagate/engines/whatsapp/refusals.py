@@ -76,7 +76,7 @@ def _of_a_send(complaint: Complaint, want: wire.Send) -> WagateError:
     if code >= 500 or (not code and _has(words, (*_NO_LINE, *_NO_ANSWER, *_UNREACHED))):
         return NoAnswer("WhatsApp could not be reached", certain=True)
     if code == REACH_OUT_LOCKED:
-        return Refused("WhatsApp lets this account write to nobody new now", reason="reachout_locked", waCode=code)
+        return Refused("WhatsApp lets this account write to nobody new now", reason="timelocked", waCode=code)
     if code == 429:
         return RateLimited("WhatsApp says that this account sends too much", waCode=code)
     if code == 401 and isinstance(want.outgoing.content, RevokeContent):

@@ -70,7 +70,7 @@ async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, st
         contents.belongs(message, parent.wire_id, chat)
         try:
             acks.append(await _say(line, message, chat))
-        except Complaint:
+        except (Complaint, NoAnswer):
             if not acks:
                 raise
             raise NoAnswer("only a part of the album went out") from None

@@ -1,7 +1,8 @@
 """What one session's spool holds, told to the gateway: in order, a window ahead of what is taken. Used by line.py.
 
 A record is an event as the library gave it, or reports of our own making. What it means is found out when it is told,
-where a mistake costs nothing.
+where a mistake costs nothing. The library hands over the next event when the last one is written, not when it is
+synced: it has acknowledged up to a hundred that wait for us, and these must not queue for the disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import structlog
@@ -24,8 +26,8 @@ log = structlog.get_logger(__name__)
 _OURS = 0
 """The code of records that are reports of our own making; the library's events begin above."""
 
-WINDOW = 32
-"""Records that are told and not taken yet, at most: the rest waits on disk."""
+WINDOW, WINDOW_OCTETS = 32, 4 << 20
+"""Records that are told and not taken yet, at most, and how long they may be together: the rest waits on disk."""
 
 _DISK_SECONDS = 1.0
 _COMMIT_SECONDS = 1.0
@@ -44,6 +46,8 @@ class Telling:
 
     def __init__(self, spool: Spool, number: int, tell: Tell, read: Read, is_own: Callable[[str], bool]) -> None:
         self._spool: Spool | None = spool
+        # Of its own: a disk that is slow, or a loop that is late, must hold up nobody else.
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._number = number
         self._tell = tell
         self._read_event = read
@@ -78,6 +82,7 @@ class Telling:
         What was told gets a moment to be committed: what is not known to be is told again by the next.
         """
         self.pause()
+        self.release()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
@@ -85,9 +90,13 @@ class Telling:
                 while self._spool is not None and self._taken < self._told:
                     self._committed.clear()
                     await self._committed.wait()
-        if self._spool is not None:
-            self._spool.close()
+        if (spool := self._spool) is not None:
             self._spool = None
+            try:
+                await self._loop.run_in_executor(self._disk, spool.close)
+            except OSError:
+                log.exception("what was heard last may not outlive the machine")
+            self._disk.shutdown(wait=False)
 
     @property
     def last(self) -> int:
@@ -107,10 +116,10 @@ class Telling:
         reports = [each for each in reports if self._once(each, ours=True)]
         if self._spool is not None and reports:
             self._spool.append(bytes([_OURS]) + _encode([wire.report(each) for each in reports]))
-            self._wake()
+            self._disk.submit(self._sync, self._spool)
 
     def keep_event(self, code: int, body: bytes) -> None:
-        """What came over the line is on disk when this returns: WhatsApp has its acknowledgement already.
+        """What came over the line outlives this process when this returns, and is on its way to the disk.
 
         Called on the library's threads. Where the disk takes nothing the library waits, and with it what comes next.
         """
@@ -125,7 +134,22 @@ class Telling:
                 if self._closing.wait(_DISK_SECONDS):
                     return
             else:
-                self._loop.call_soon_threadsafe(self._wake)
+                with contextlib.suppress(RuntimeError):  # it is closed meanwhile, and closing syncs
+                    self._disk.submit(self._sync, spool)
+                return
+
+    def _sync(self, spool: Spool) -> None:
+        """Once for all that came meanwhile: those behind it find nothing left to do."""
+        while spool.synced < spool.last:
+            try:
+                spool.sync()
+            except OSError:
+                log.exception("what was heard is not on the disk; trying on")
+                if self._closing.wait(_DISK_SECONDS):
+                    return
+            else:
+                with contextlib.suppress(RuntimeError):  # the host is ending, and its loop with it
+                    self._loop.call_soon_threadsafe(self._wake)
                 return
 
     def _wake(self) -> None:
@@ -136,7 +160,7 @@ class Telling:
     async def _run(self) -> None:
         while self._spool is not None and self._open:
             room = WINDOW - (self._told - self._taken)
-            records = self._spool.after(self._told, max(room, 0))
+            records = self._spool.after(self._told, max(room, 0), WINDOW_OCTETS)
             if not records:
                 return
             for number, record in records:
