@@ -1,4 +1,4 @@
-"""A way to PostgreSQL's socket that can be shut, or stand open and let nothing through, while others go their own way."""
+"""A way to PostgreSQL's socket that can be shut, or stand open and let nothing through, beside the others' own."""
 
 from __future__ import annotations
 
