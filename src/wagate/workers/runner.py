@@ -283,6 +283,7 @@ class Runner:
         """What the network said; None when the line broke, so that the entry goes out again.
 
         Raises:
+            LeaseLost: the session is another's.
             StorageUnavailable: nothing was said; the same wire id may go out again.
         """
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
@@ -295,6 +296,11 @@ class Runner:
                     return await self._line.send(outgoing)
         except TimeoutError:
             return NoAnswer()
+        except base.NeverLeft:
+            await dispatch.put_back(self._gw, self.held, entry)
+            # The line may not have told yet that it is lost: claimed again on it, the entry would only come back.
+            self._lose()
+            return None
         except base.ConnectionLost:
             return None if self._engine.promises.chooses_wire_id else NoAnswer()
         except StorageUnavailable:
