@@ -192,7 +192,15 @@ class Engine(Protocol):
         ...
 
     async def forget(self, account: Account) -> None:
-        """The session is deleted: remove its keys. Nothing is unlinked on the phone."""
+        """The session is deleted or logged out: remove its keys. Nothing is unlinked on the phone.
+
+        Raises:
+            Unavailable: not now; they are in use, or not at hand.
+        """
+        ...
+
+    async def kept(self) -> list[str]:
+        """The sessions of which this machine keeps something beside the database, by their ids."""
         ...
 
     async def close(self) -> None:

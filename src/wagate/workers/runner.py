@@ -30,13 +30,13 @@ from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
 from wagate.workers.newcomers import Newcomers
 from wagate.workers.typist import type_first
+from wagate.workers.unlinking import unlink
 
 log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
 _SEALED_SECONDS = 30.0
-_LOGOUT_TRIES_SECONDS = 8.0
 
 
 class Runner:
@@ -392,20 +392,8 @@ class Runner:
             raise LeaseLost
 
     async def _log_out(self) -> None:
-        reason: Any = "unlink_unconfirmed"
-        deadline = asyncio.get_running_loop().time() + _LOGOUT_TRIES_SECONDS
-        while asyncio.get_running_loop().time() < deadline:
-            try:
-                await self._line.connect()
-                await self._line.logout()
-                reason = None
-                break
-            except base.LinkEnded:
-                reason = None
-                break
-            except base.ConnectionLost:
-                await asyncio.sleep(0.5)
-        await self._engine.forget(base.Account(session_id=self.held.id, organization_id=self.held.organization_id))
+        account = base.Account(session_id=self.held.id, organization_id=self.held.organization_id)
+        reason = await unlink(self._engine, self._line, account)
         await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=reason))
 
     @property
