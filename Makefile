@@ -2,9 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# A worker takes whole files, in the order of tests/conftest.py: the long ones first.
+WHOLE_FILES := --dist loadfile --no-loadscope-reorder
 UV_VERSION := 0.13.9
 # pip is taken as it comes with Python: it neither upgrades itself nor speaks of it.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of programs: none need compile the sources again, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 APT_LINE := apt-get install make python3-venv
 
@@ -33,10 +37,10 @@ run: .venv/.installed  ## start the gateway on 127.0.0.1:8080, data in ./data
 	$(BIN)/wagate serve
 
 test: lint  ## everything: style, types, every test (PostgreSQL's where its programs are found)
-	$(PYTEST) -m "not long" -n auto --dist loadfile
+	$(PYTEST) -m "not long" -n auto $(WHOLE_FILES)
 
 test-fast: .venv/.installed  ## the inner loop: no slow tests, no PostgreSQL, stops at the first failure
-	$(PYTEST) -m "not slow and not long and not postgres" -x -n auto --dist loadfile
+	$(PYTEST) -m "not slow and not long and not postgres" -x -n auto $(WHOLE_FILES)
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .

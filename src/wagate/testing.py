@@ -30,7 +30,7 @@ from wagate.config import Settings
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 """How long `until` waits at most."""
 
 

@@ -112,7 +112,7 @@ async def kept(provider: Provider, clock: ManualClock, *, timeout: float = 10) -
     keys = Jwks(lambda: door.get(provider.url, most_bytes=MOST_BYTES, timeout=timeout), clock)
     running = asyncio.create_task(keys.run())
     try:
-        await asyncio.wait_for(keys.first.wait(), 10)
+        await asyncio.wait_for(keys.first.wait(), 60)
         await until(lambda: rests(keys, clock))
         yield keys
     finally:
@@ -122,7 +122,7 @@ async def kept(provider: Provider, clock: ManualClock, *, timeout: float = 10) -
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return
@@ -136,7 +136,7 @@ def rests(keys: Jwks, clock: ManualClock) -> bool:
 
 async def found(keys: Jwks, kid: str, algorithm: str = "EdDSA") -> None:
     """Ask for it until it is there."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if await keys.find(kid, algorithm) is not None:
                 return

@@ -135,7 +135,7 @@ async def test_a_deadlock_with_another_process_is_survived(db: PostgresDatabase,
 async def wait_for_lock(*, beside_of: PostgresDatabase) -> None:
     """Until the other one has changed its first row."""
     held = "SELECT COUNT(*) FROM pg_locks WHERE relation = CAST('counters' AS regclass) AND mode = 'RowExclusiveLock'"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await beside_of.one(held) == (0,):
             pass
 
@@ -150,7 +150,7 @@ async def test_two_processes_skip_each_others_locked_rows(db: PostgresDatabase, 
         " UPDATE counters SET n = 1 WHERE name IN (SELECT name FROM due) RETURNING name"
     )
     claimed: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(claimed) < 100:
             answers = await asyncio.gather(*(one.write(lambda tx: tx.all(claim)) for one in (db, other) * 5))
             claimed += [row[0] for rows in answers for row in rows]

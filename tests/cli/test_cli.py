@@ -92,7 +92,7 @@ def test_a_reader_that_has_read_enough_is_no_failure_of_ours(tmp_path: Path) -> 
         shell=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env=environment(),
         cwd=tmp_path,
         check=False,
@@ -130,6 +130,6 @@ def test_the_server_is_not_loaded_for_a_page_of_help() -> None:
     script = (
         f"import sys, {names}; print([m for m in ('uvicorn', 'starlette', 'structlog', 'rich') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
     assert importlib.import_module("wagate.cli.serve")

@@ -37,7 +37,7 @@ def test_what_the_first_start_says_can_be_pasted(served: Served) -> None:
         ["bash", "-c", script + "\necho $SESSION"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env=environment(),
         check=False,
     )

@@ -343,7 +343,7 @@ async def test_close_ends_a_call_to_the_sink(world: Sandbox) -> None:
     sink.gate.clear()
     await world.say(BEN, jid(ANN))
     await until(lambda: sink.started)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await connection.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _END = "--- the end of the block ---"
-_SECONDS = 15.0
+_SECONDS = 60.0
 
 # What differs from run to run, and the word that stands for it. The kind of an id stays, and so does every status.
 _VOLATILE = [

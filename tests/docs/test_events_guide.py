@@ -97,7 +97,7 @@ def test_a_position_that_is_refused_ends_the_program_instead_of_being_skipped(
         env=told(wagate),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")

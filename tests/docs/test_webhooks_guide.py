@@ -33,7 +33,7 @@ def place() -> Any:
 
 
 def posted(port: int, body: bytes, headers: dict[str, str]) -> int:
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         line.request("POST", "/hook", body, headers)
         return line.getresponse().status

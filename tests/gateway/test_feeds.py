@@ -93,7 +93,7 @@ async def watch(gw: Gateway, who: Caller) -> AsyncIterator[Callable[..., object]
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - whatever it is, it tells nobody
             await asyncio.sleep(0.001)
 

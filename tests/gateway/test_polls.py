@@ -168,7 +168,7 @@ async def _has(gw: Gateway, who: Caller, wire_id: str) -> bool:
     return any(recap["pollMessageId"] == wire_id for recap in await recaps(gw, who))
 
 
-async def wait_for(condition: Any, *, seconds: float = 3.0) -> None:
+async def wait_for(condition: Any, *, seconds: float = 60.0) -> None:
     """Return when the condition holds; fails when it does not in time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

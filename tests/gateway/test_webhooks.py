@@ -274,7 +274,7 @@ async def test_what_dies_again_at_once_is_replayed_once() -> None:
                 "WHERE event_id = NEW.event_id; END"
             ]
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await deliveries.replay_dead(gw, who, hook.id, limit=2)
         assert [each.last_error for each in await listed(gw, who, hook, "dead")] == ["again"] * 5
 

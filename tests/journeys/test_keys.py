@@ -53,7 +53,7 @@ def test_keys_and_organizations_work_at_once_and_a_key_not_a_request_too_long(tm
 def hammer(gateway: Life, secret: str, over: threading.Event, answers: list[int]) -> None:
     """One request after the other on one connection."""
     place = urlsplit(gateway.url)
-    line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=10)
+    line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
     while not over.is_set():
         line.request("GET", "/api/v1/sessions", headers={"x-api-key": secret})
         answer = line.getresponse()

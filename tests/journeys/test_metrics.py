@@ -21,7 +21,7 @@ TOKEN = "a-token-for-the-tests"
 def page(wagate: SandboxGateway) -> dict[str, float]:
     """Each line of /metrics with its value."""
     place = urlsplit(wagate.url)
-    line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=10)
+    line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
     try:
         line.request("GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
         shown = line.getresponse().read().decode()

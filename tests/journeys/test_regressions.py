@@ -68,7 +68,7 @@ class Counting:
 
 def test_a_header_that_decides_who_asks_is_taken_once_or_not_at_all(wagate: SandboxGateway) -> None:
     place = urlsplit(wagate.url)
-    line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=10)
+    line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
     try:
         for first, second in ((wagate.key, wagate.key), ("wrong", wagate.key), (wagate.key, "wrong")):
             line.putrequest("GET", "/api/v1/sessions")
@@ -145,7 +145,7 @@ async def test_closing_waits_for_no_checkpoint_that_never_comes(
         db = await SqliteDatabase.open(tmp_path / "gate.db")
         for n in range(20 + life // 4):
             await db.write(lambda tx, id=f"{life}-{n}": tx.run(ADD, id=id, name="x" * 200_000))  # type: ignore[misc]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await db.close()
     db = await SqliteDatabase.open(tmp_path / "gate.db")
     assert await db.one("SELECT COUNT(*) FROM organizations") == (4 * 20 + 4 * 21,)
@@ -157,9 +157,9 @@ async def test_closing_waits_for_no_checkpoint_that_never_comes(
 
 async def _working(gw: Gateway, who: Caller) -> str:
     made = await sessions.create(gw, who, CreateSession(start=True))
-    await sessions.wait(gw, who, made.id, until=lambda s: s.status == "scan_qr_code", timeout=10)
+    await sessions.wait(gw, who, made.id, until=lambda s: s.status == "scan_qr_code", timeout=60)
     await actions.ask_network(gw, who, LinkPhone(session=made.id, phone=None, name=None))
-    now = await sessions.wait(gw, who, made.id, until=lambda s: s.status == "working", timeout=10)
+    now = await sessions.wait(gw, who, made.id, until=lambda s: s.status == "working", timeout=60)
     assert now.status == "working"
     return made.id
 
@@ -169,7 +169,7 @@ async def _queue(gw: Gateway, who: Caller, session: str, *, many: int) -> None:
     for n in range(many):
         offer = Offer(chat=f"999000020{n}@s.whatsapp.net", content=words(), mode="async", digest="")
         await outbox.accept(gw, who, session, offer)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await _count(gw, "sent") < 2:  # noqa: ASYNC110 - what is waited for is in the database
             await asyncio.sleep(0.005)
     assert await _count(gw, "queued") == many - 2

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("wagate")
-SECONDS = 30
+SECONDS = 120
 
 
 def environment(**settings: str) -> dict[str, str]:

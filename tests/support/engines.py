@@ -50,7 +50,7 @@ R = TypeVar("R", bound=Report)
 ORG = "org_1"
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Return when the condition holds; fails when it does not in time."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds

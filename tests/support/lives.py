@@ -22,7 +22,7 @@ GONE = (OSError, http.client.HTTPException)
 """What a client sees of a gateway that dies, or is not there."""
 
 _SHIFTED = Path(__file__).with_name("shifted.py")
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 
 class Life(SandboxGateway):
@@ -83,7 +83,7 @@ class Life(SandboxGateway):
     def status_of(self, path: str) -> int:
         """The status of a GET outside /api/v1."""
         place = urlsplit(self.url)
-        line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=10)
+        line = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
         try:
             line.request("GET", path)
             return line.getresponse().status

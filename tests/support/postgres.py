@@ -20,7 +20,7 @@ from typing import Any
 
 import asyncpg
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
 
 
@@ -69,7 +69,7 @@ def cluster() -> Iterator[str]:
         env = {"PATH": os.defpath, "HOME": str(home), "LC_ALL": "C", "TZ": "UTC"}
         started: dict[str, Any] = {"cwd": home, "env": env, "stdin": subprocess.DEVNULL, **whom}
         setup = [programs / "initdb", "-D", home / "db", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
-        made = subprocess.run([*setup, "--no-sync"], **started, capture_output=True, text=True, timeout=60, check=False)
+        made = subprocess.run([*setup, "--no-sync"], **started, capture_output=True, text=True, timeout=99, check=False)
         if made.returncode:
             raise PostgresMissing(f"initdb failed: {made.stderr.strip()[-300:]}")
         server = _start(programs, home, started)

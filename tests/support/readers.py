@@ -23,7 +23,7 @@ from wagate.gateway import Gateway, events
 from wagate.model.events import AuthQr
 from wagate.testing import SandboxGateway
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 def ticket(wagate: SandboxGateway, key: str | None = None, **wish: Any) -> str:

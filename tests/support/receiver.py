@@ -16,7 +16,7 @@ from wagate.backends.http import PIECE, CustomerDoor, Fetched
 HERE = Guard.parse(["127.0.0.1/32", "::1"])
 """Lets out to this machine and, as every guard does, to public addresses. Tests dial 127.0.0.1 and ::1 only."""
 
-LONG = 20.0
+LONG = 60.0
 """Seconds; never reached."""
 
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]] | bytes

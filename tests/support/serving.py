@@ -110,7 +110,7 @@ class Line:
 
     async def answer(self, *, head: bool = False) -> Answer:
         """Read one answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             start = await self.reader.readuntil(b"\r\n\r\n")
             first, *lines = start.decode("latin-1").strip().split("\r\n")
             headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
@@ -121,7 +121,7 @@ class Line:
     async def ended(self) -> bool:
         """Whether the other side closes, now or soon."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 return await self.reader.read(1) == b""
         except ConnectionError:
             return True

@@ -18,7 +18,7 @@ from wagate.model.organizations import Caller
 from wagate.model.webhooks import CreateWebhook, Delivery, Webhook
 from wagate.workers.deliverer import Deliverer
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 async def made(gw: Gateway, who: Caller, url: str, **more: Any) -> Webhook:

@@ -117,7 +117,7 @@ async def test_a_test_does_not_keep_the_process_from_stopping() -> None:
         running = asyncio.ensure_future(deliveries.test(gw, who, hook.id))
         await until(lambda: server.bodies)
         gw.broker.publish("closing")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             told = await running
         assert (told.status, told.last_error) == ("failed", "the gateway stops")
         assert gw.underway == {}

@@ -128,7 +128,7 @@ async def who(gw: Gateway) -> Caller:
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (found := await condition()):  # noqa: ASYNC110 - what is waited for is in the database
             await asyncio.sleep(0.005)
         return found
@@ -136,9 +136,9 @@ async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
 
 async def linked(gw: Gateway, who: Caller, phone: str | None = "9990000001") -> Session:
     made = await sessions.create(gw, who, CreateSession(start=True))
-    await sessions.wait(gw, who, made.id, until=lambda s: s.status == "scan_qr_code", timeout=10)
+    await sessions.wait(gw, who, made.id, until=lambda s: s.status == "scan_qr_code", timeout=60)
     await actions.ask_network(gw, who, LinkPhone(session=made.id, phone=phone, name=None))
-    now = await sessions.wait(gw, who, made.id, until=lambda s: s.status == "working", timeout=10)
+    now = await sessions.wait(gw, who, made.id, until=lambda s: s.status == "working", timeout=60)
     assert now.status == "working"
     return now
 
@@ -270,7 +270,7 @@ async def test_a_session_that_is_stopped_deleted_or_restarted_is_let_go(gw: Gate
 
     await until(idle)
     await sessions.start(gw, who, session.id)
-    await sessions.wait(gw, who, session.id, until=lambda s: s.status == "working", timeout=10)
+    await sessions.wait(gw, who, session.id, until=lambda s: s.status == "working", timeout=60)
     await sessions.delete(gw, who, session.id)
     await until(idle)
 

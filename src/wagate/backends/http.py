@@ -124,7 +124,7 @@ class Door(ABC):
 
     async def _fetch(self, url: str, *, sink: Sink, most_bytes: int, redirects: int, timeout: float) -> Fetched:
         limit = asyncio.timeout(timeout)
-        with _translating(limit, timeout):
+        with _translating(limit):
             async with limit:
                 target = self._read(url)
                 for _ in range(redirects + 1):
@@ -194,7 +194,7 @@ class CustomerDoor(Door):
                     start += await response.content.read(BODY_START - len(start))
         except (TimeoutError, aiohttp.ClientError) as error:
             if response is None:
-                raise _ours(error, limit, timeout) from error
+                raise _ours(error, limit) from error
         finally:
             if response is not None and not response.content.at_eof():
                 response.close()
@@ -362,17 +362,17 @@ async def _stream(response: aiohttp.ClientResponse, sink: Sink, most_bytes: int)
 
 
 @contextmanager
-def _translating(limit: asyncio.Timeout, seconds: float) -> Iterator[None]:
+def _translating(limit: asyncio.Timeout) -> Iterator[None]:
     try:
         yield
     except (TimeoutError, aiohttp.ClientError) as error:
-        translated = _ours(error, limit, seconds)
+        translated = _ours(error, limit)
         if translated is error:
             raise
         raise translated from error
 
 
-def _ours(error: Exception, limit: asyncio.Timeout, seconds: float) -> Exception:
+def _ours(error: Exception, limit: asyncio.Timeout) -> Exception:
     """Our error for one of the client's; a timeout that is not `limit`'s is somebody else's, and stays."""
     match error:
         case aiohttp.InvalidURL():
@@ -388,5 +388,5 @@ def _ours(error: Exception, limit: asyncio.Timeout, seconds: float) -> Exception
         case aiohttp.ClientError():
             return FetchFailed("the connection broke off, or what came on it is not HTTP")
         case _ if limit.expired():
-            return FetchFailed(f"it did not answer within {seconds:g} s", kind="timed_out")
+            return FetchFailed("it did not answer in time", kind="timed_out")
     return error

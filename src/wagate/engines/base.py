@@ -39,6 +39,12 @@ class NeverLeft(ConnectionLost):
     """There was no line before anything of a send was written: it certainly did not go out, and may be sent again."""
 
 
+class SinkClosed(Exception):
+    """The sink takes nothing more: this process does not hold the session any longer. Nothing of what it was given is
+    committed; who holds the session next is to be told.
+    """
+
+
 class LinkEnded(Exception):
     """The network ended this link while connecting: trying again by itself is of no use."""
 
@@ -122,7 +128,7 @@ Report = (
 )
 
 Sink = Callable[[Sequence[Report]], Awaitable[None]]
-"""Takes reports; returns when they are committed."""
+"""Takes reports; returns when they are committed. Raises `SinkClosed`."""
 
 
 class Snapshot(Shape, frozen=True, kw_only=True):

@@ -330,7 +330,7 @@ class Runner:
             return actions.encode_answer(await self._line.perform(action))
         except WagateError as error:
             return actions.encode_error(to_wire(error))
-        except base.ConnectionLost:
+        except (base.ConnectionLost, base.SinkClosed):
             return actions.encode_error(to_wire(NoAnswer()))
         except Exception:
             log.exception("action failed", session=self.held.id, action=type(action).__name__)
@@ -342,7 +342,7 @@ class Runner:
             await self._take(reports)
         except LeaseLost:
             self._lose()
-            raise
+            raise base.SinkClosed from None
 
     async def _take(self, reports: Sequence[base.Report]) -> None:
         said = [r for r in reports if isinstance(r, inbox.STORED)]

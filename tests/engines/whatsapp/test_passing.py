@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import Recorder, until
-from wagate.engines.base import QrShown, Report
+from wagate.engines.base import QrShown, Report, SinkClosed
 from wagate.engines.whatsapp import passing as module
 from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.passing import Passing
@@ -95,3 +95,20 @@ async def test_what_is_taken_is_said_once_it_is_committed(tmp_path: Path) -> Non
     await until(lambda: len(sink.reports) == 4)
     assert [each.code for each in sink.of(QrShown)] == ["1", "2", "3", "about the line"]
     await passing.close()
+
+
+async def test_a_sink_that_is_closed_is_told_nothing_more_and_nothing_is_taken(tmp_path: Path) -> None:
+    calls, taken = list[int](), list[int]()
+
+    async def closed(reports: Sequence[Report]) -> None:
+        calls.append(len(reports))
+        raise SinkClosed
+
+    passing = Passing(closed, tmp_path, taken.append)
+    passing.put(told(1, "one"))
+    await until(lambda: calls)
+    passing.put(told(2, "two"))
+    with pytest.raises(NoAnswer):
+        await passing.passed(2)
+    await passing.close()
+    assert (calls, taken, list(tmp_path.iterdir())) == ([1], [], [])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wagate.engines.whatsapp import spool as module
 from wagate.engines.whatsapp.spool import Spool
 
 
@@ -101,3 +102,25 @@ def test_what_is_left_after_much_was_taken_is_written_anew(file: Path) -> None:
 def test_only_its_owner_may_read_it(file: Path) -> None:
     Spool(file).append(b"secret")
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_spool_that_cannot_be_written_anew_goes_on_in_the_old_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REWRITE_OCTETS", 100)
+    spool = Spool(file)
+    for number in range(20):
+        spool.append(b"%d" % number)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        spool.take(15)
+    spool.append(b"after")
+    assert Spool(file).last == 21
+    spool.take(16)
+    spool.append(b"later")
+    assert [each.decode() for each in kept(Spool(file))] == ["16", "17", "18", "19", "after", "later"]
+    assert len(file.read_bytes()) < 200

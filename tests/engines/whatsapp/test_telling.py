@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.engines import until
@@ -53,5 +54,7 @@ async def test_an_event_that_can_never_be_read_holds_up_nothing(tmp_path: Path) 
     for body in (b"broken", b"whole"):
         telling.keep_event(36, body)
     await until(lambda: len(told) == 2)
-    assert [len(one.reports) for one in told] == [0, 1]
+    assert [each.kind for one in told for each in one.reports] == ["Event36", "CallRang"]
+    with pytest.raises(msgspec.DecodeError):
+        wire.reported(told[0].reports[0])
     await telling.close()

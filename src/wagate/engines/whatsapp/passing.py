@@ -1,7 +1,8 @@
 """What a host tells of one line, handed to the sink: in order, one call at a time, again until it is committed.
 
 A report that the sink refuses for good is set aside in the session's folder, for whoever looks into it: it must not
-hold up what comes behind it. Used by connection.py, one for each place that the session has in a host.
+hold up what comes behind it. Where the sink is closed nothing is handed on any more, and the host keeps what it has for
+who holds the session next. Used by connection.py, one for each place that the session has in a host.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Passing:
         self._queue: asyncio.Queue[wire.Told] = asyncio.Queue()
         self._number = 0
         self._moved = asyncio.Condition()
+        self._over = False
         self._task = asyncio.create_task(self._run())
 
     def put(self, told: wire.Told) -> None:
@@ -52,7 +54,7 @@ class Passing:
             NoAnswer: this has ended before.
         """
         async with self._moved:
-            await self._moved.wait_for(lambda: self._number >= number or self._task.done())
+            await self._moved.wait_for(lambda: self._number >= number or self._over)
         if self._number < number:
             raise NoAnswer
 
@@ -61,7 +63,11 @@ class Passing:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._end()
+
+    async def _end(self) -> None:
         async with self._moved:
+            self._over = True
             self._moved.notify_all()
 
     async def _run(self) -> None:
@@ -69,7 +75,10 @@ class Passing:
             batch = [await self._queue.get()]
             while not self._queue.empty() and len(batch) < _AT_ONCE:
                 batch.append(self._queue.get_nowait())
-            await self._pass(batch)
+            try:
+                await self._pass(batch)
+            except base.SinkClosed:
+                return await self._end()
             number = max(told.number for told in batch)
             if number:
                 self._taken(number)
@@ -101,6 +110,8 @@ class Passing:
         while True:
             try:
                 await self._sink(reports)
+            except base.SinkClosed:
+                raise
             except Exception as error:
                 tries -= 1
                 log.warning("reports were not taken", count=len(reports), tries_left=tries, error=type(error).__name__)

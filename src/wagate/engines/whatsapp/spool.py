@@ -14,6 +14,10 @@ import zlib
 from collections import deque
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 _HEAD = struct.Struct(">IIQ")
 _REWRITE_OCTETS = 4 << 20
 
@@ -88,9 +92,7 @@ class Spool:
         os.close(self._descriptor)
 
     def _write(self, number: int, record: bytes) -> None:
-        view = memoryview(_HEAD.pack(len(record), zlib.crc32(record), number) + record)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        _write(self._descriptor, number, record)
 
     def _load(self) -> int:
         whole, read = 0, self._path.read_bytes()
@@ -101,20 +103,37 @@ class Spool:
                 break
             self._kept.append((number, record))
             whole += _HEAD.size + length
+        if whole < len(read):
+            log.warning("the end of a spool is torn and cut off", file=str(self._path), octets=len(read) - whole)
         os.ftruncate(self._descriptor, whole)
         return whole
 
     def _rewrite(self) -> None:
+        """Write what is kept into a new file. Where that fails the old one goes on: it holds everything."""
         new = self._path.with_suffix(".new")
-        old, self._descriptor = self._descriptor, os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        self._octets = 0
-        for number, record in self._kept:
-            self._write(number, record)
-            self._octets += _HEAD.size + len(record)
-        os.fsync(self._descriptor)
-        os.replace(new, self._path)
+        try:
+            descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                for number, record in self._kept:
+                    _write(descriptor, number, record)
+                os.fsync(descriptor)
+                os.replace(new, self._path)
+            except OSError:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            log.warning("a spool cannot be written anew", file=str(self._path), error=str(error))
+            return
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._octets = sum(_HEAD.size + len(record) for _, record in self._kept)
         _sync_folder(self._path.parent)
-        os.close(old)
+
+
+def _write(descriptor: int, number: int, record: bytes) -> None:
+    view = memoryview(_HEAD.pack(len(record), zlib.crc32(record), number) + record)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _sync_folder(folder: Path) -> None:

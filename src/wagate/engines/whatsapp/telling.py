@@ -156,9 +156,9 @@ class Telling:
         except base.ConnectionLost:
             raise
         except Exception:
-            # It would fail again for ever, and hold up everything behind it.
+            # It would fail for ever and hold up everything behind it. The gateway sets aside what it does not know.
             log.exception("an event could not be read", event_code=code)
-            return []
+            return [wire.Reported(kind=f"Event{code}", body=wire.body(body))]
 
     def _once(self, report: base.Report, *, ours: bool) -> bool:
         """False for the second telling of what this account did."""
