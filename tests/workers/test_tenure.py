@@ -24,7 +24,7 @@ from wagate.workers.tenure import Tenure
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 SPAN = 30.0
 
 
@@ -200,7 +200,8 @@ async def test_a_database_that_does_not_answer_is_as_good_as_away(both: Two) -> 
     who = await caller(both.two.gw)
     session = await linked(both.one.gw, who)
     both.way.jam()
-    await until(lambda: not both.one.running and session.id not in both.one.supervisor._stopping)
+    # What the sandbox keeps of a closed connection waits for the database; nothing else of it is left.
+    await until(lambda: not both.one.running and all(each.closed for each in both.one.engine._connections))
     assert await holder(both.two.gw, session.id) == "one"
     both.way.open()
     await until(lambda: session.id in both.one.running)

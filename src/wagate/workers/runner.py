@@ -157,14 +157,14 @@ class Runner:
     async def _close(self) -> None:
         for stop in self._stops:
             stop()
-        await self._backfiller.close()
-        await self._fetcher.close()
         for task in self._sends.values():
             task.cancel()
-        if self._sends:
-            await asyncio.gather(*self._sends.values(), return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        line = [] if self._connection is None else [self._connection.close()]
+        # The connection waits for none of the others: they may be waiting for a database that does not answer.
+        closing = [*line, self._backfiller.close(), self._fetcher.close(), *self._sends.values()]
+        outcomes = await asyncio.gather(*closing, return_exceptions=True)
+        if line and isinstance(outcomes[0], Exception):
+            raise outcomes[0]
 
     async def _link(self) -> None:
         """Wait for a phone; returns when linked, raises LeaseLost when that is over."""

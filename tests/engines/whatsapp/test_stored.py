@@ -15,7 +15,7 @@ import pytest
 
 from tests.emulator.emulator import Emulator
 from tests.support.engines import Recorder, jid, text
-from tests.support.whatsapp import Village, WhatsApp, eventually, why_not
+from tests.support.whatsapp import PATIENCE, Village, WhatsApp, eventually, why_not
 from wagate.engines.base import Arrived, LinkEnded, QrShown
 from wagate.engines.whatsapp import stored
 from wagate.engines.whatsapp.spool import Spool
@@ -159,10 +159,10 @@ class TestReal:
             assert await world.engine.kept() == []
         await world.close()
 
-    async def test_a_copy_taken_while_people_talk_is_whole_and_old_keys_find_their_way_back(
+    async def test_a_copy_taken_while_people_talk_is_whole_and_with_old_keys_talk_goes_on(
         self, village: Village
     ) -> None:
-        """What is said with old keys: the first of it may be asked for again by its reader, and comes."""
+        """The first words with old keys may be lost, each way; which ones, nobody promises."""
         world = WhatsApp(village.emulator)
         copied = world.folder / "copied"
         async with village.online(world, {"s1": ANN, "s2": BEN}) as ((ann, ann_sink), (ben, ben_sink)):
@@ -178,10 +178,13 @@ class TestReal:
             again, sink = await world.open("s1", jid=jid(ANN))
             await again.connect()
             ben_sink.calls.clear()
-            for number in range(3):
-                await again.send(text(None, BEN, f"old keys {number}"))
-                await ben.send(text(None, ANN, f"to old keys {number}"))
-            await eventually(lambda: len(set(said(ben_sink))) == 3 and len(set(said(sink))) == 3)
+            number = 0
+            async with asyncio.timeout(PATIENCE):
+                while not set(said(ben_sink)) & set(said(sink)):
+                    number += 1
+                    await again.send(text(None, BEN, f"again {number}"))
+                    await ben.send(text(None, ANN, f"again {number}"))
+                    await asyncio.sleep(1)
         await world.close()
 
     async def talk(self, ann: Any, ben: Any) -> None:

@@ -1,4 +1,4 @@
-"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp.host --socket FD`.
+"""The child program that holds sessions: `python -m wagate.engines.whatsapp.host --socket FD --patience SECONDS`.
 
 The only process that loads the WhatsApp library. It speaks frames (`wire.py`) with the gateway over a socket that it
 inherits; its standard output and errors are a log, for the library writes there as it likes. When the gateway's end is
