@@ -150,3 +150,13 @@ def test_a_running_gateway_is_recognised(served: Served) -> None:
     found = findings(ended)
     assert found["port"]["found"].startswith("a gateway answers on")
     assert {found[check]["state"] for check in ("database", "secret key", "demo key", "data directory")} == {"ok"}
+
+
+def test_keys_that_no_session_has_are_noticed(tmp_path: Path) -> None:
+    assert wagate("db", "upgrade", data_dir=str(tmp_path)).code == 0
+    (tmp_path / "whatsapp" / "ses_1").mkdir(parents=True)
+    (tmp_path / "whatsapp").chmod(0o755)
+    found = [each for each in doctor(tmp_path).json["findings"] if each["check"] == "WhatsApp keys"]
+    assert [each["state"] for each in found] == ["warning", "warning"]
+    assert "chmod 700" in found[0]["mend"]
+    assert "ses_1" in found[1]["found"]

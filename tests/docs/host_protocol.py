@@ -18,10 +18,10 @@ def host_protocol_page() -> str:
 
 This page is printed from `src/wagate/engines/whatsapp/wire.py`. The gateway and a host process, the only program that
 loads the WhatsApp library, speak over a pair of connected Unix stream sockets. The gateway makes it, starts
-`python -m wagate.engines.whatsapp --socket FD` and leaves it one end; the host's standard output and error are a
-log. Each side sends frames: four octets with the length, the highest first, then so many octets of
-[msgpack](https://msgpack.org), at most {wire.FRAME_LIMIT}. A message is a map; its `type` names it. `?` marks what may
-be absent. Bytes of files never go this way: both sides name paths on the machine that they share.
+`python -m wagate.engines.whatsapp --socket FD --patience SECONDS` and leaves it one end; the host's standard
+output and error are a log. Each side sends frames: four octets with the length, the highest first, then so many
+octets of [msgpack](https://msgpack.org), at most {wire.FRAME_LIMIT}. A message is a map; its `type` names it. `?` marks
+what may be absent. Bytes of files never go this way: both sides name paths on the machine that they share.
 
 The end of the stream is the end of both: a host whose gateway is gone closes its sessions and ends, a gateway whose
 host is gone takes every want that was under way for lost. A frame that is too long, or is no message of these, ends the

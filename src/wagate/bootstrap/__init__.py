@@ -52,8 +52,10 @@ from wagate.bootstrap.storage import (
     database_restore,
     database_revision,
     database_upgrade,
+    keys_beside,
     open_database,
     open_gateway,
+    orphans,
     rules,
 )
 from wagate.bootstrap.whatsapp import keeper, whatsapp_engine
@@ -81,8 +83,10 @@ __all__ = [
     "database_upgrade",
     "fetch_keys",
     "inspected",
+    "keys_beside",
     "open_gateway",
     "openapi_document",
+    "orphans",
     "running",
     "serve",
     "version",

@@ -257,16 +257,41 @@ def whatsapp(chosen: Settings) -> Iterator[Finding]:
     if chosen.engine == "whatsapp" and not chosen.whatsapp:
         mend = "Set WAGATE_WHATSAPP=on, or WAGATE_ENGINE=sandbox."
         yield Finding(check="engine", state="warning", found="whatsapp, which is off", mend=mend)
-    if not chosen.whatsapp:
-        return
-    ffmpeg = shutil.which("ffmpeg")
-    found = f"made by {ffmpeg}" if ffmpeg else "none: there is no ffmpeg"
-    mend = "" if ffmpeg else "Optional: install ffmpeg, and phones show files before they have them."
-    yield Finding(check="previews", state="ok" if ffmpeg else "note", found=found, mend=mend)
-    mend = "`wagate db backup` does not hold them: copy the folder beside it, while the gateway is stopped."
-    if not chosen.database_url.startswith("sqlite:"):
-        mend = "Only one of the processes that share the database may have WAGATE_WHATSAPP=on: they are not in it."
-    yield Finding(check="WhatsApp keys", state="note", found=f"kept in {chosen.whatsapp_folder}", mend=mend)
+    if chosen.whatsapp:
+        ffmpeg = shutil.which("ffmpeg")
+        found = f"made by {ffmpeg}" if ffmpeg else "none: there is no ffmpeg"
+        mend = "" if ffmpeg else "Optional: install ffmpeg, and phones show files before they have them."
+        yield Finding(check="previews", state="ok" if ffmpeg else "note", found=found, mend=mend)
+        found = f"kept in {chosen.whatsapp_folder}"
+        if chosen.database_url.startswith("sqlite:"):
+            yield Finding(check="WhatsApp keys", state="ok", found=found)
+        else:
+            mend = (
+                "They are not in PostgreSQL: sessions work on this machine only. `wagate db backup` copies them here."
+            )
+            yield Finding(check="WhatsApp keys", state="note", found=found, mend=mend)
+    if chosen.whatsapp_folder.exists():
+        yield from _orphans(chosen)
+
+
+def _orphans(chosen: Settings) -> Iterator[Finding]:
+    """Keys of sessions that the database does not know: an account can be used with them, and nobody shows it."""
+    from wagate import bootstrap
+    from wagate.errors import WagateError
+
+    place = chosen.whatsapp_folder
+    if (mode := stat.S_IMODE(place.stat().st_mode)) & 0o077:
+        found = f"{place} can be entered by others (mode {mode:o})"
+        yield Finding(check="WhatsApp keys", state="warning", found=found, mend=f"chmod 700 {place}")
+    try:
+        unknown = run(bootstrap.orphans(chosen))
+    except (bootstrap.CannotStart, WagateError, RuntimeError):
+        return  # the database's own check says why it cannot be asked
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "")
+        mend = f"Is it an older database? Restore the newer. Else unlink them on the phones and empty {place} of them."
+        found = f"keys of {len(unknown)} sessions that the database does not know: {shown}"
+        yield Finding(check="WhatsApp keys", state="warning", found=found, mend=mend)
 
 
 def tracing(chosen: Settings) -> Iterator[Finding]:

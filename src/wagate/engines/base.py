@@ -4,7 +4,8 @@ What an implementer must keep:
 
 - `send` returns only when the network has the message. A raised error of the tree means that the network refused, or
   that its answer did not come (`NoAnswer`). `ConnectionLost` means that the line broke before an answer: the caller
-  sends the same `wire_id` again on the next connection, and the network must show one message.
+  sends the same `wire_id` again on the next connection, and the network must show one message. `NeverLeft` means that
+  nothing of it was written: whatever the engine promises, the caller may send it again.
 - Reports go to the `Sink` in the order in which the network told them, one call at a time for a connection. The sink
   returns when they are committed; only then may an engine that `acks_after_commit` acknowledge them to the network.
 - What an action changes has passed through the sink before the action's answer is returned.
@@ -32,6 +33,10 @@ from wagate.model.sessions import Pairing, Reason
 
 class ConnectionLost(Exception):
     """The line to the network broke; what was under way has no known outcome."""
+
+
+class NeverLeft(ConnectionLost):
+    """There was no line before anything of a send was written: it certainly did not go out, and may be sent again."""
 
 
 class SinkClosed(Exception):
@@ -202,7 +207,15 @@ class Engine(Protocol):
         ...
 
     async def forget(self, account: Account) -> None:
-        """The session is deleted: remove its keys. Nothing is unlinked on the phone."""
+        """The session is deleted or logged out: remove its keys. Nothing is unlinked on the phone.
+
+        Raises:
+            Unavailable: not now; they are in use, or not at hand.
+        """
+        ...
+
+    async def kept(self) -> list[str]:
+        """The sessions of which this machine keeps something beside the database, by their ids."""
         ...
 
     async def close(self) -> None:
@@ -286,6 +299,7 @@ __all__ = [
     "LinkTimedOut",
     "Linked",
     "NetworkHost",
+    "NeverLeft",
     "Outgoing",
     "PeopleSeen",
     "PresenceHeard",

@@ -18,6 +18,7 @@ Reason = Literal[
     "unlinked",
     "unlink_unconfirmed",
     "engine_crashed",
+    "keys_missing",
 ]
 EngineName = Literal["sandbox", "whatsapp"]
 

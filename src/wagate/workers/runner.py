@@ -31,13 +31,13 @@ from wagate.workers.fetcher import Fetcher
 from wagate.workers.lasting import lasting
 from wagate.workers.newcomers import Newcomers
 from wagate.workers.typist import type_first
+from wagate.workers.unlinking import unlink
 
 log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
 _SEALED_SECONDS = 30.0
-_LOGOUT_TRIES_SECONDS = 8.0
 
 
 class Runner:
@@ -157,14 +157,14 @@ class Runner:
     async def _close(self) -> None:
         for stop in self._stops:
             stop()
-        await self._backfiller.close()
-        await self._fetcher.close()
         for task in self._sends.values():
             task.cancel()
-        if self._sends:
-            await asyncio.gather(*self._sends.values(), return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        line = [] if self._connection is None else [self._connection.close()]
+        # The connection waits for none of the others: they may be waiting for a database that does not answer.
+        closing = [*line, self._backfiller.close(), self._fetcher.close(), *self._sends.values()]
+        outcomes = await asyncio.gather(*closing, return_exceptions=True)
+        if line and isinstance(outcomes[0], Exception):
+            raise outcomes[0]
 
     async def _link(self) -> None:
         """Wait for a phone; returns when linked, raises LeaseLost when that is over."""
@@ -290,6 +290,7 @@ class Runner:
         """What the network said; None when the line broke, so that the entry goes out again.
 
         Raises:
+            LeaseLost: the session is another's.
             StorageUnavailable: nothing was said; the same wire id may go out again.
         """
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
@@ -302,6 +303,11 @@ class Runner:
                     return await self._line.send(outgoing)
         except TimeoutError:
             return NoAnswer()
+        except base.NeverLeft:
+            await dispatch.put_back(self._gw, self.held, entry)
+            # The line may not have told yet that it is lost: claimed again on it, the entry would only come back.
+            self._lose()
+            return None
         except base.ConnectionLost:
             return None if self._engine.promises.chooses_wire_id else NoAnswer()
         except StorageUnavailable:
@@ -395,20 +401,8 @@ class Runner:
             raise LeaseLost
 
     async def _log_out(self) -> None:
-        reason: Any = "unlink_unconfirmed"
-        deadline = asyncio.get_running_loop().time() + _LOGOUT_TRIES_SECONDS
-        while asyncio.get_running_loop().time() < deadline:
-            try:
-                await self._line.connect()
-                await self._line.logout()
-                reason = None
-                break
-            except base.LinkEnded:
-                reason = None
-                break
-            except base.ConnectionLost:
-                await asyncio.sleep(0.5)
-        await self._engine.forget(base.Account(session_id=self.held.id, organization_id=self.held.organization_id))
+        account = base.Account(session_id=self.held.id, organization_id=self.held.organization_id)
+        reason = await unlink(self._engine, self._line, account)
         await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=reason))
 
     @property

@@ -38,9 +38,9 @@ def a_send(chat: str = jid(BEN)) -> wire.Send:
         ("websocket disconnected before message send returned response", NoAnswer, False),
         ("failed to send message node: write tcp 127.0.0.1: broken pipe", NoAnswer, False),
         ("something that nobody has ever read", NoAnswer, False),
-        ("failed to get device list: failed to send usync query: websocket not connected", NoAnswer, True),
         ("failed to get user info to send LID message: info query timed out", NoAnswer, True),
-        ("websocket not connected", NoAnswer, True),
+        ("failed to prefetch sessions: database is locked", Refused, True),
+        ("failed to marshal message: string field contains invalid UTF-8", Refused, True),
         ("upload failed with status code 503", NoAnswer, True),
         ("server returned error 500", NoAnswer, True),
         ("failed to get device list: failed to parse", Refused, True),
@@ -56,6 +56,21 @@ def test_a_send_is_uncertain_only_when_it_was_written_and_not_answered(
     assert type(error) is kind
     assert not isinstance(error, base.ConnectionLost)
     assert error.details.get("certain", error.certain) is certain
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "websocket not connected",
+        "failed to get device list: failed to send usync query: websocket not connected",
+        "failed to get device list: websocket disconnected before info query returned response",
+        "failed to refresh media connections: failed to query media connections: websocket not connected",
+        "failed to send message node: websocket not connected",
+        "the client is not logged in",
+    ],
+)
+def test_a_send_without_a_line_never_left_and_goes_out_on_the_next(words: str) -> None:
+    assert isinstance(meant(Complaint(words), a_send()), base.NeverLeft)
 
 
 @pytest.mark.parametrize(

@@ -429,3 +429,31 @@ async def test_a_host_ends_by_itself_when_the_gateway_is_killed(world: WhatsApp)
         await asyncio.to_thread(gateway.wait)
         gateway.stdout.close()
     await eventually(lambda: not alive(pid))
+
+
+async def test_a_gateway_that_stands_still_loses_its_hosts_before_another_may_have_its_leases(world: WhatsApp) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from wagate.engines.whatsapp.process import HostProcess\n"
+        "async def main():\n"
+        "    host = HostProcess()\n"
+        "    await host.start(sys.argv[1:], patience=4.0)\n"
+        "    print(host.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    gateway = await asyncio.to_thread(
+        subprocess.Popen, [sys.executable, "-c", program, *world.command()], stdout=subprocess.PIPE, text=True
+    )
+    assert gateway.stdout is not None
+    try:
+        said = ""
+        while not said.strip().isdigit():
+            said = await asyncio.to_thread(gateway.stdout.readline)
+        pid = int(said)
+        os.kill(gateway.pid, signal.SIGSTOP)
+        await eventually(lambda: not alive(pid))
+    finally:
+        gateway.kill()
+        await asyncio.to_thread(gateway.wait)
+        gateway.stdout.close()

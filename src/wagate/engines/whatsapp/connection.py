@@ -17,7 +17,7 @@ from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.fleet import Berth, Fleet
 from wagate.engines.whatsapp.passing import Passing
 from wagate.engines.whatsapp.process import Answer, Lost
-from wagate.errors import Gone, NoAnswer, SessionNotConnected, WagateError
+from wagate.errors import Gone, Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError
 from wagate.model import Maybe
 from wagate.model.actions import Action, FetchMedia, RequestCode, SetGroupPicture
 from wagate.model.contents import AlbumContent, Content, MediaContent
@@ -107,14 +107,18 @@ class WhatsAppConnection:
         """Send; the network chooses the id.
 
         Raises:
-            NoAnswer: it may have gone out.
+            NeverLeft: there is no line to send it on.
+            NoAnswer: it may have gone out; or, `certain`, its file cannot be read now.
         """
         if not self._online:
-            raise base.ConnectionLost
+            raise base.NeverLeft
         async with contextlib.AsyncExitStack() as stack:
             files = {}
             for id in _files_of(outgoing.content):
-                path = await stack.enter_async_context(self._files.local(id))
+                try:
+                    path = await stack.enter_async_context(self._files.local(id))
+                except StorageUnavailable:
+                    raise NoAnswer("the file cannot be read now", certain=True) from None
                 if path is None:
                     raise Gone("the file's bytes are no longer kept")
                 files[id] = str(path)
@@ -244,9 +248,9 @@ class WhatsAppConnection:
         await self._fleet.leave(berth, at_once=must_die)
 
     async def _ask(self, want: wire.AnyWant, *, seconds: float) -> Answer:
-        berth = self._berth
+        berth, sends = self._berth, isinstance(want, wire.Send)
         if berth is None:
-            raise base.ConnectionLost
+            raise base.NeverLeft if sends else base.ConnectionLost
         berth.under_way += 1
         try:
             return await berth.host.ask(berth.number, want, seconds=seconds)
@@ -254,7 +258,13 @@ class WhatsAppConnection:
             self._online = False
             raise
         except Lost as lost:
-            if lost.sent and isinstance(want, wire.Send):
+            if sends:
+                # A host that died had it; one that says that there is no line had nothing of it written.
+                raise (NoAnswer() if lost.sent else base.NeverLeft()) from None
+            raise
+        except Internal:
+            if sends:
+                # A defect of the host's, before or after the library had it.
                 raise NoAnswer from None
             raise
         finally:

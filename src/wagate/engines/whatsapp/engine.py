@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import weakref
 from pathlib import Path
 from typing import get_args
 
 from wagate.engines import base
-from wagate.engines.whatsapp import performing
+from wagate.engines.whatsapp import performing, stored
 from wagate.engines.whatsapp.connection import Route, Store, WhatsAppConnection, as_given
 from wagate.engines.whatsapp.fleet import Fleet, Hosts
+from wagate.errors import Unavailable
 from wagate.model.actions import Action, RequestCode
 from wagate.model.contents import Content
 
@@ -49,8 +49,19 @@ class WhatsAppEngine:
         return connection
 
     async def forget(self, account: base.Account) -> None:
-        """Remove a session's keys and what was kept for it."""
-        await asyncio.to_thread(shutil.rmtree, self._place(account), True)
+        """Remove a session's keys and what was kept for it.
+
+        Raises:
+            Unavailable: a host has them in its hands still.
+        """
+        try:
+            await asyncio.to_thread(stored.forget, self._folder, account.session_id)
+        except stored.InUse:
+            raise Unavailable("the session is being closed") from None
+
+    async def kept(self) -> list[str]:
+        """The sessions of which something lies in the folder."""
+        return await asyncio.to_thread(stored.sessions, self._folder)
 
     @property
     def hosts(self) -> list[int]:

@@ -29,12 +29,14 @@ HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp")
 
 class Hosts(msgspec.Struct, frozen=True, kw_only=True):
     """How hosts are run. `command`: what starts one; `per_host`: how many sessions share one, and are cut off together
-    when it dies; `pulse`: seconds between signs of life: one that hangs is found within four of these.
+    when it dies; `pulse`: seconds between signs of life: one that hangs is found within four of these; `patience`:
+    seconds without a word from this process after which a host ends, well below the time of a lease.
     """
 
     command: Sequence[str] = HOST
     per_host: int = 8
     pulse: float = 5.0
+    patience: float = 20.0
 
 
 class Berth:
@@ -130,7 +132,7 @@ class Fleet:
                 await asyncio.sleep(random.uniform(0, min(2.0**self._failed_starts, _BACKOFF_MOST)))
             host = HostProcess()
             try:
-                await host.start(self._how.command)
+                await host.start(self._how.command, patience=self._how.patience)
             except base.ConnectionLost:
                 self._failed_starts = min(self._failed_starts + 1, 10)
                 raise

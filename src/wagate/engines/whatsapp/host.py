@@ -1,8 +1,9 @@
-"""The child program that holds sessions of the real network: `python -m wagate.engines.whatsapp --socket FD`.
+"""The child program that holds sessions: `python -m wagate.engines.whatsapp --socket FD --patience SECONDS`.
 
 The only process that loads the WhatsApp library. It speaks frames (`wire.py`) with the gateway over a socket that it
 inherits; its standard output and errors are a log, for the library writes there as it likes. When the gateway's end is
-gone it stops its sessions and ends; what was not taken stays in the spools for the next host.
+gone, or stands still for as long as others may need to take its sessions, it stops them and ends; what was not taken
+stays in the spools for the next host.
 Started by process.py; nobody else runs it.
 """
 
@@ -56,11 +57,21 @@ class Host:
         self._lines: dict[int, Line] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
-    async def serve(self) -> None:
-        """Do what is wanted until the gateway is gone."""
+    async def serve(self, patience: float) -> None:
+        """Do what is wanted until the gateway is gone, or silent for `patience` seconds.
+
+        Raises:
+            TimeoutError: it was.
+        """
         self._tell(wire.Hello(library=f"{NAME} {VERSION} sha256:{self._library.digest}"))
-        while (frame := await wire.next_frame(self._reader)) is not None:
+        while True:
+            async with asyncio.timeout(patience):
+                frame = await wire.next_frame(self._reader)
+            if frame is None:
+                return
             message = _decode(frame)
+            if isinstance(message, wire.Here):
+                continue
             if isinstance(message, wire.Taken):
                 if line := self._lines.get(message.line):
                     line.taken(message.number)
@@ -170,7 +181,7 @@ async def _on_the_wire(line: Line, want: wire.AnyWant, seconds: float) -> Any:
     raise base.ConnectionLost
 
 
-async def main(descriptor: int) -> None:
+async def main(descriptor: int, patience: float) -> None:
     """Serve the gateway at the other end of the inherited socket; the process ends with it."""
     loop = asyncio.get_running_loop()
     # The default pool has a handful of threads, too few for sessions that begin and end together.
@@ -182,7 +193,10 @@ async def main(descriptor: int) -> None:
     host = Host(library, reader, writer)
     status = 0
     try:
-        await host.serve()
+        await host.serve(patience)
+    except TimeoutError:
+        log.error("the gateway is silent, and the host ends")
+        status = 1
     except Exception:
         log.exception("the host ends")
         status = 1
@@ -225,12 +239,13 @@ def run() -> None:
     log_plainly()
     parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp")
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
-    descriptor = parser.parse_args().socket
+    parser.add_argument("--patience", type=float, required=True, metavar="SECONDS")
+    given = parser.parse_args()
     os.umask(0o077)
     # As the gateway logs: no exception shows what is in its variables, which may be what people say.
     telemetry.setup(level="info", format="json", stream=sys.stderr)
     try:
-        asyncio.run(main(descriptor))
+        asyncio.run(main(given.socket, given.patience))
     except CannotLoad as reason:
         sys.stderr.write(f"{reason}\n")
         _leave(3)

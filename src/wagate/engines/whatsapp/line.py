@@ -88,6 +88,7 @@ class Line:
         self.hidden: set[str] = set()
         self.whereabouts = Whereabouts()
         self._has_keys = False
+        self._keys_missing = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
         self._ending = asyncio.Lock()
@@ -104,8 +105,8 @@ class Line:
         await self._hold()
         try:
             # Now, while the library has it not: two who open one file in one process undo each other's locks.
-            self._has_keys = await asyncio.to_thread(stored.has_keys, self._folder)
-            spool = await asyncio.to_thread(Spool, self._folder / "spool")
+            await asyncio.to_thread(self._look_at_keys)
+            spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
         except OSError:
             log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
             await self.close()
@@ -144,6 +145,8 @@ class Line:
             ConnectionLost: not now.
             LinkEnded: the keys are of no use any more.
         """
+        if self._keys_missing:
+            raise base.LinkEnded("failed", "keys_missing")
         if not self._has_keys:
             # It would show codes, and could then be stopped only with this process.
             raise base.LinkEnded("logged_out", "unlinked")
@@ -334,7 +337,7 @@ class Line:
         except base.ConnectionLost:
             return  # it broke in the very moment: the phone shows a link, and the next code makes another
         await self._end()
-        self._has_keys = True
+        self._has_keys, self._keys_missing = True, False
         pairing = Pairing(
             jid=text_of(me.JID),
             lid=text_of(me.LID) or UNSET,
@@ -371,8 +374,15 @@ class Line:
         """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
         self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
 
+    def _look_at_keys(self) -> None:
+        """Where the account is linked, a store without keys was unlinked; no store, or another's, is a slip."""
+        owner, account = stored.owner(self._folder), self.account.jid
+        self._has_keys = owner is not None
+        absent = not (self._folder / stored.FILE).exists()
+        self._keys_missing = account is not None and (absent if owner is None else not stored.is_of(owner, account))
+
     async def _hold(self) -> None:
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._folder / stored.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = self._loop.time() + _LOCK_SECONDS
         while True:
             try:

@@ -76,8 +76,8 @@ class HostProcess:
         """It can be asked."""
         return self._process is not None and not self.gone.is_set()
 
-    async def start(self, command: Sequence[str]) -> None:
-        """Start it; returns when it has loaded the library.
+    async def start(self, command: Sequence[str], *, patience: float = 20.0) -> None:
+        """Start it; returns when it has loaded the library. `patience`: seconds without a word of ours, and it ends.
 
         Raises:
             ConnectionLost: it ended before; its log says why.
@@ -89,6 +89,8 @@ class HostProcess:
                 *command,
                 "--socket",
                 str(theirs.fileno()),
+                "--patience",
+                str(patience),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -106,6 +108,7 @@ class HostProcess:
         self._tasks = [
             asyncio.create_task(self._hear(reader, hello), name=f"host {self.pid}"),
             asyncio.create_task(self._read_log(), name=f"host {self.pid} log"),
+            asyncio.create_task(self._reassure(patience / 5), name=f"host {self.pid} here"),
         ]
         try:
             async with asyncio.timeout(_HELLO_SECONDS):
@@ -166,6 +169,12 @@ class HostProcess:
             except (base.ConnectionLost, WagateError):
                 return False
         return True
+
+    async def _reassure(self, every: float) -> None:
+        """From this loop, so that a gateway that stands still is silent."""
+        while self._writer is not None and not self._writer.is_closing():
+            self._writer.write(wire.framed(wire.Here()))
+            await asyncio.sleep(every)
 
     def taken(self, line: int, number: int) -> None:
         """What was told up to this is committed."""

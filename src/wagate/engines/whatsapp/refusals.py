@@ -1,8 +1,9 @@
 """What the library's complaints mean in our tree of errors. The one edge where its words are read.
 
-What is certain: a send of which the library complains before it wrote the message is certainly not sent; one that it
-wrote and that was cut off may have gone out; one that the network answered with a number was refused. Words that nobody
-knows leave a send uncertain, for it must never be repeated by mistake.
+What is certain: a send of which the library complains before it wrote the message is certainly not sent, and where
+that was for want of a line, it goes out on the next; one that it wrote and that was cut off may have gone out; one that
+the network answered with a number was refused. Words that nobody knows leave a send uncertain, for it must never be
+repeated by mistake.
 """
 
 from __future__ import annotations
@@ -42,7 +43,16 @@ _WRITTEN = (
 )
 """A send's words when the message was written, or may have been."""
 
-_BEFORE = ("failed to get ", "failed to encrypt", "failed to prepare", "failed to upload", "can't send message to ")
+_BEFORE = (
+    "failed to get ",
+    "failed to encrypt",
+    "failed to prepare",
+    "failed to prefetch",
+    "failed to marshal",
+    "failed to create sender key",
+    "failed to upload",
+    "can't send message to ",
+)
 """How a send's complaint begins when it failed before the message was written."""
 
 _NO_LINE = ("websocket not connected", "websocket disconnected", "client is nil", "not logged in")
@@ -69,11 +79,13 @@ def meant(complaint: Complaint, want: wire.AnyWant) -> WagateError | base.Connec
     return _of_a_request(complaint)
 
 
-def _of_a_send(complaint: Complaint, want: wire.Send) -> WagateError:
+def _of_a_send(complaint: Complaint, want: wire.Send) -> WagateError | base.ConnectionLost:
     words, code = str(complaint).lower(), complaint.code
-    if any(text in words for text in _WRITTEN):
+    if _has(words, _WRITTEN) and not words.endswith("message node: websocket not connected"):
         return NoAnswer()
-    if code >= 500 or (not code and _has(words, (*_NO_LINE, *_NO_ANSWER, *_UNREACHED))):
+    if not code and _has(words, _NO_LINE):
+        return base.NeverLeft()
+    if code >= 500 or (not code and _has(words, (*_NO_ANSWER, *_UNREACHED))):
         return NoAnswer("WhatsApp could not be reached", certain=True)
     if code == REACH_OUT_LOCKED:
         return Refused("WhatsApp lets this account write to nobody new now", reason="timelocked", waCode=code)

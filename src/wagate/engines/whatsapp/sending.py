@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from wagate.engines import base
 from wagate.engines.whatsapp import content as contents
 from wagate.engines.whatsapp import previews, wire
 from wagate.engines.whatsapp.addresses import as_written_in, by_lid, parsed, to_library
@@ -57,7 +58,7 @@ async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, st
     """Its items one after the other, each pointing at the album that announces them; all are uploaded before.
 
     Raises:
-        NoAnswer: a part of it is there: the whole is neither sent nor certainly not sent.
+        NoAnswer: a part of it is there, the announcement at least: the whole is neither sent nor certainly not sent.
     """
     said = [msgspec.structs.replace(item.content, forwarded=album.forwarded) for item in album.items]
     # What the album says as a whole, its first item says.
@@ -70,9 +71,7 @@ async def _album(line: Line, album: AlbumContent, chat: str, files: dict[str, st
         contents.belongs(message, parent.wire_id, chat)
         try:
             acks.append(await _say(line, message, chat))
-        except (Complaint, NoAnswer):
-            if not acks:
-                raise
+        except (Complaint, NoAnswer, base.ConnectionLost):
             raise NoAnswer("only a part of the album went out") from None
     items = [ack.wire_id for ack in acks]
     return Ack(wire_id=items[0], timestamp=acks[0].timestamp, item_ids=items)

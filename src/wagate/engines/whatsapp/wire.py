@@ -113,7 +113,11 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     number: int
 
 
-FromGateway = Asked | Taken
+class Here(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The gateway lives. A host that hears nothing for its patience ends: somebody else may have its sessions then."""
+
+
+FromGateway = Asked | Taken | Here
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
