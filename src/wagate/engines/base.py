@@ -52,14 +52,17 @@ class NotTried(ConnectionLost):
 class LinkEnded(Exception):
     """The network ended this link while connecting: trying again by itself is of no use.
 
-    `until`: before this moment, in epoch ms, it will not be let in either.
+    `until`: before this moment, in epoch ms, it will not be let in either. Without a `reason` it is nothing that the
+    network said, and the log says it.
     """
 
-    def __init__(self, status: Literal["failed", "logged_out"], reason: Reason, until: int | None = None) -> None:
+    def __init__(
+        self, status: Literal["failed", "logged_out"], reason: Reason | None, until: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.until = until
         self.status: Literal["failed", "logged_out"] = status
-        self.reason: Reason = reason
+        self.reason: Reason | None = reason
 
 
 class Promises(Shape, frozen=True, kw_only=True):
@@ -105,10 +108,10 @@ class LineLost(Shape, frozen=True, kw_only=True):
 
 
 class Ended(Shape, frozen=True, kw_only=True):
-    """The network ended this link; the runner stops. `until`: before this moment, in epoch ms, it lets nobody in."""
+    """This link is over; the runner stops. `until`: before this moment, in epoch ms, the network lets nobody in."""
 
     status: Literal["failed", "logged_out"]
-    reason: Reason
+    reason: Reason | None
     until: int | None = None
 
 

@@ -18,7 +18,6 @@ Reason = Literal[
     "unlinked",
     "unlink_unconfirmed",
     "engine_crashed",
-    "keys_missing",
 ]
 EngineName = Literal["sandbox", "whatsapp"]
 

@@ -26,7 +26,7 @@ async def unlink(engine: base.Engine, line: base.Connection, account: base.Accou
             break
         except base.LinkEnded as end:
             # Without keys nobody was told.
-            reason = "unlink_unconfirmed" if end.reason == "keys_missing" else None
+            reason = "unlink_unconfirmed" if end.reason is None else None
             break
         except base.ConnectionLost:
             await asyncio.sleep(0.5)

@@ -146,7 +146,8 @@ class Line:
             LinkEnded: the keys are of no use any more.
         """
         if self._keys_missing:
-            raise base.LinkEnded("failed", "keys_missing")
+            log.error("the keys of a linked session are not on this machine", session=self.account.session_id)
+            raise base.LinkEnded("failed", None)
         if not self._has_keys:
             # It would show codes, and could then be stopped only with this process.
             raise base.LinkEnded("logged_out", "unlinked")
