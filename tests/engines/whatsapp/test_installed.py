@@ -88,7 +88,8 @@ async def test_a_host_refuses_it_and_downloads_nothing(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-P", "-m", "wagate.engines.whatsapp.host", "--socket", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "wagate.engines.whatsapp", "--patience", "60", "--socket"]
+        command.append(str(theirs.fileno()))
         how: dict[str, Any] = {"pass_fds": [theirs.fileno()], "capture_output": True, "text": True, "timeout": 120}
         done = await asyncio.to_thread(subprocess.run, command, **how)
     assert (done.returncode, says in done.stderr) == (3, True), done.stderr

@@ -26,13 +26,15 @@ HEAD = """
 import asyncio, os, socket, sys, time
 import msgspec
 from wagate.engines.whatsapp import wire
-line = socket.socket(fileno=int(sys.argv[-1]))
+line = socket.socket(fileno=int(sys.argv[sys.argv.index("--socket") + 1]))
 read = line.makefile("rb").read
 def say(message):
     line.sendall(wire.framed(message))
 def heard():
-    head = read(4)
-    return msgspec.msgpack.decode(read(int.from_bytes(head, "big")), type=wire.FromGateway) if len(head) == 4 else None
+    while len(head := read(4)) == 4:
+        message = msgspec.msgpack.decode(read(int.from_bytes(head, "big")), type=wire.FromGateway)
+        if not isinstance(message, wire.Here):
+            return message
 say(wire.Hello(library="none"))
 """
 PRINTS = """
