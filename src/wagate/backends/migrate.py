@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from wagate.backends.address import MEMORY, sqlite_path
 from wagate.backends.migrations import HEAD, REVISIONS
+from wagate.backends.ownership import create
 from wagate.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ async def _recorded_there(connection: asyncpg.Connection) -> str | None:
 
 
 def _upgrade_sqlite(path: str) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    create(Path(path))
     with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")  # one upgrade at a time: a second finds the work done
         try:
