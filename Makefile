@@ -4,6 +4,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # A worker takes whole files, in the order of tests/conftest.py: the long ones first.
 WHOLE_FILES := --dist loadfile --no-loadscope-reorder
+# One more than there are cores: tests wait for timers and other processes as much as for the processor.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 UV_VERSION := 0.13.9
 # pip is taken as it comes with Python: it neither upgrades itself nor speaks of it.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,10 +39,10 @@ run: .venv/.installed  ## start the gateway on 127.0.0.1:8080, data in ./data
 	$(BIN)/wagate serve
 
 test: lint  ## everything: style, types, every test (PostgreSQL's where its programs are found)
-	$(PYTEST) -m "not long" -n auto $(WHOLE_FILES)
+	$(PYTEST) -m "not long" -n $(WORKERS) $(WHOLE_FILES)
 
 test-fast: .venv/.installed  ## the inner loop: no slow tests, no PostgreSQL, stops at the first failure
-	$(PYTEST) -m "not slow and not long and not postgres" -x -n auto $(WHOLE_FILES)
+	$(PYTEST) -m "not slow and not long and not postgres" -x -n $(WORKERS) $(WHOLE_FILES)
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
