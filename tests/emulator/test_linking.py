@@ -87,6 +87,7 @@ async def test_a_session_that_is_unlinked_on_the_phone_or_logs_out_is_gone_on_bo
         assert emulator.unknown == []
 
 
+@pytest.mark.long
 async def test_a_session_comes_by_socks_with_a_password_and_hears_later_that_it_was_unlinked() -> None:
     async with Emulator() as emulator:
         address = emulator.socks_url.replace("://", "://anna:secret@")

@@ -50,8 +50,10 @@ async def test_of_other_files_nothing_is_shown(stand_in: Path, tmp_path: Path, k
 @pytest.mark.parametrize("kind", ["image", "video", "audio"])
 @pytest.mark.parametrize("script", ["exit 1", "kill -9 $$", "exec 1>&-; exit 3", "yes | head -c 20000000"])
 async def test_a_program_that_fails_or_does_not_stop_writing_is_nothing(
-    stand_in: Path, tmp_path: Path, kind: str, script: str
+    stand_in: Path, tmp_path: Path, kind: str, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What is too long is read no further, and who writes on is waited for as long as for others.
+    monkeypatch.setattr(previews, "_SECONDS", 0.5)
     does(stand_in, script)
     assert await look(tmp_path / "file", kind) == NOTHING
 

@@ -162,6 +162,8 @@ class WhatsAppConnection:
     async def logout(self) -> None:
         """Unlink at the network, and forget the keys."""
         await self._ask(wire.Logout(), seconds=_ACTION_SECONDS)
+        # Not only when the line's end is told, which may come later or not at all.
+        self._online = False
 
     async def close(self) -> None:
         """Go offline, keep the keys. Idempotent."""
