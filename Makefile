@@ -2,9 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# A worker takes whole files, in the order of tests/conftest.py: the long ones first.
+WHOLE_FILES := --dist loadfile --no-loadscope-reorder
+# One more than there are cores: tests wait for timers and other processes as much as for the processor.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 UV_VERSION := 0.13.9
 # pip is taken as it comes with Python: it neither upgrades itself nor speaks of it.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of programs: none need compile the sources again, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 APT_LINE := apt-get install make python3-venv
 
@@ -33,10 +39,10 @@ run: .venv/.installed  ## start the gateway on 127.0.0.1:8080, data in ./data
 	$(BIN)/wagate serve
 
 test: lint  ## everything: style, types, every test (PostgreSQL's where its programs are found)
-	$(PYTEST) -n auto --dist loadfile
+	$(PYTEST) -m "not long" -n $(WORKERS) $(WHOLE_FILES)
 
 test-fast: .venv/.installed  ## the inner loop: no slow tests, no PostgreSQL, stops at the first failure
-	$(PYTEST) -m "not slow and not postgres" -x -n auto --dist loadfile
+	$(PYTEST) -m "not slow and not long and not postgres" -x -n $(WORKERS) $(WHOLE_FILES)
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
@@ -56,7 +62,8 @@ fuzz: .venv/.installed  ## the property tests with many more examples
 bench: .venv/.installed  ## measure the workloads of docs/benchmarks.md
 	$(BIN)/python -m bench
 
-soak: .venv/.installed  ## the long runs: kill everything for 5 minutes, send for 30; watch loss, memory, descriptors
+soak: .venv/.installed  ## the long runs: what waits in real time, kill everything for 5 minutes, send for 30
+	$(PYTEST) -m long --timeout 300
 	$(BIN)/python -m bench.soak
 
 # One lock for every platform and Python ≥ 3.11, with hashes and without addresses. uv lives in an environment of its own.

@@ -14,7 +14,21 @@ from types import ModuleType
 
 import uvloop
 
-from bench import accepts, bodies, fanout, lists, machine, profiling, reads, resume, sends, starts, tokens, webhooks
+from bench import (
+    accepts,
+    bodies,
+    fanout,
+    lists,
+    machine,
+    profiling,
+    reads,
+    resume,
+    sends,
+    starts,
+    tokens,
+    webhooks,
+    whatsapp,
+)
 from bench.report import Workload, as_json, markdown, renewed
 from bench.servers import PROGRAM
 
@@ -29,6 +43,7 @@ WORKLOADS: dict[str, ModuleType] = {
     "resume": resume,
     "starts": starts,
     "tokens": tokens,
+    "whatsapp": whatsapp,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- what the last run printed -->\n"

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,14 @@ GONE = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Life:
-    """`wagate serve` for as long as it lives; clients find it at `url`, which changes with every start."""
+    """`wagate serve` for as long as it lives; clients find it at `url`, which changes with every start.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    `environment`: variables that it is given besides its settings.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, **settings: str) -> None:
         self._folder = folder
+        self._environment = environment or {}
         self._settings = {f"WAGATE_{name.upper()}": value for name, value in settings.items()}
         self._logs: list[Path] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,8 +46,9 @@ class Life:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WAGATE_")}
         command = [str(PROGRAM), "serve", "--json", "--port", "0", "--data-dir", str(self._folder)]
         with log.open("wb") as out:
+            given = {**kept, **self._environment, **self._settings}
             # Starting it takes a millisecond.
-            self._process = subprocess.Popen(command, stdout=out, stderr=out, env=kept | self._settings)  # noqa: ASYNC220
+            self._process = subprocess.Popen(command, stdout=out, stderr=out, env=given)  # noqa: ASYNC220
         self.url = await self._until(self._address)
         await self._until(self._healthy)
         healthy = time.monotonic()
@@ -131,9 +136,9 @@ class Life:
 
 
 @contextlib.asynccontextmanager
-async def life(folder: Path, **settings: str) -> AsyncIterator[Life]:
+async def life(folder: Path, environment: Mapping[str, str] | None = None, **settings: str) -> AsyncIterator[Life]:
     """A first life on an empty data directory, budgets 0; whatever lives at the end is ended."""
-    one = Life(folder, default_rate_per_min="0", default_rate_per_hour="0", **settings)
+    one = Life(folder, environment, default_rate_per_min="0", default_rate_per_hour="0", **settings)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as one.http:
         try:
             await one.start()

@@ -24,15 +24,36 @@ def missing() -> str | None:
     return None
 
 
-def stay_on(core: int) -> None:
-    """Keep this thread, and processes it starts from now on, on one core."""
-    os.sched_setaffinity(0, {core})
+def stay_on(*cores: int) -> None:
+    """Keep this thread, and processes it starts from now on, on these cores."""
+    os.sched_setaffinity(0, cores)
 
 
 def cpu_seconds(pid: int) -> float:
     """What the process has used so far, all its threads, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it started and that live."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(_stat(int(place.name))[1]) == pid:
+                found.append(int(place.name))
+    return sorted(found)
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """What the process and all that it ever started have used so far; ended ones are counted once it has noticed."""
+    own = _stat(pid)
+    return sum(map(int, own[11:15])) / _TICK + sum(cpu_seconds(child) for child in children(pid))
 
 
 def core_seconds() -> float:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
 class Process:
-    """A server on its core. `port` is chosen before it starts, so that its first answer can be timed; it
-    stands for the word PORT in the command.
+    """A server on its core, or on those that are named. `port` is chosen before it starts, so that its first answer can
+    be timed; it stands for the word PORT in the command.
     """
 
-    def __init__(self, command: list[str], log: Path, **variables: str) -> None:
+    def __init__(
+        self, command: list[str], log: Path, *, cores: Collection[int] = (SERVER_CORE,), **variables: str
+    ) -> None:
         self.port = free_port()
         self._log = log
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WAGATE_")}
@@ -39,7 +41,7 @@ class Process:
                 stdout=out,
                 stderr=out,
                 env={**kept, **variables},
-                preexec_fn=lambda: stay_on(SERVER_CORE),
+                preexec_fn=lambda: stay_on(*cores),
             )
 
     @property
@@ -101,7 +103,9 @@ class Gateway(Process):
     settings besides.
     """
 
-    def __init__(self, folder: Path, *, profile: Path | None = None, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *, profile: Path | None = None, cores: Collection[int] = (SERVER_CORE,), **variables: str
+    ) -> None:
         self.folder = folder
         program = [sys.executable, "-m", "bench.profiled", str(profile)] if profile else [str(PROGRAM)]
         super().__init__(
@@ -109,6 +113,7 @@ class Gateway(Process):
             folder.with_suffix(".log"),
             WAGATE_DEFAULT_RATE_PER_MIN="0",
             WAGATE_DEFAULT_RATE_PER_HOUR="0",
+            cores=cores,
             **variables,
         )
 

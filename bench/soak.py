@@ -1,7 +1,9 @@
 """`python -m bench.soak`: the long runs. Ends with 1 when a promise was not kept.
 
 `steady` sends for half an hour and watches memory, descriptors and loss. `faults` kills the gateway and its readers for
-five minutes while events are made; `--write` puts what it found into docs/reliability.md.
+five minutes while events are made. `window` measures what the WhatsApp library acknowledges before it is on disk,
+`hosts` and `gateways` kill these while messages come and count what was lost; they run when they are named.
+`--write` puts what all but the first found into docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from pathlib import Path
 
 import uvloop
 
-from bench import faults, machine, steady
+from bench import faults, machine, steady, window
 from bench.servers import PROGRAM
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 MARK = "<!-- what the last soak printed -->\n"
+MARKS = {name: f"<!-- what the last run of {name} printed -->\n" for name in ("window", "hosts", "gateways")}
+KILLED_AT = 50
+"""Messages a second while hosts or gateways are killed."""
 DEFAULTS = {"steady": (30.0, 50), "faults": (5.0, 200)}
 """Minutes, and sends or events a second."""
 KILL_EVERY = (4.0, 12.0)
@@ -42,7 +47,51 @@ def main() -> int:
                     well &= uvloop.run(steady.run(Path(folder), minutes=minutes, per_second=per_second))
                 else:
                     well &= _faults(Path(folder), minutes, per_second, chosen)
+        for name in MARKS:
+            if name in (chosen.only or ()):
+                well &= _lines(Path(folder), name, chosen)
     return 0 if well else 1
+
+
+def _lines(folder: Path, name: str, chosen: argparse.Namespace) -> bool:
+    before = os.getloadavg()
+    command = f"python -m bench.soak --only {name}"
+    if name == "window":
+        found = uvloop.run(window.measured(folder / name, messages=chosen.messages))
+        told, well = window.described(found), True
+        command += f" --messages {chosen.messages}"
+    else:
+        killing = window.killed(
+            folder / name, name[:-1], kills=chosen.kills, per_second=KILLED_AT, seed=chosen.seed
+        )  # fmt: skip
+        losses = uvloop.run(killing)
+        # A host that is killed may lose what it was just handed; a gateway must lose nothing, and nobody repeat.
+        told, well = losses.lines(), not losses.repeated and (name == "hosts" or not losses.lost)
+        command += f" --kills {chosen.kills} --seed {chosen.seed}"
+    lines = [*_head(command, before), *told]
+    print("\n".join(lines))
+    if chosen.write:
+        _put(MARKS[name], lines)
+    return well
+
+
+def _head(command: str, before: tuple[float, float, float]) -> list[str]:
+    return [
+        f"machine: {machine.described()}",
+        f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average of the last 5 minutes {os.getloadavg()[1]:.1f}, "
+        f"before {before[1]:.1f}",
+        f"command: `{command}`",
+    ]
+
+
+def _put(mark: str, lines: list[str]) -> None:
+    """In the place of the list under its mark, if there is one."""
+    head, _, after = PAGE.read_text().partition(mark)
+    rest = after.lstrip("\n").splitlines(keepends=True)
+    while rest and rest[0].startswith("- "):
+        del rest[0]
+    told = "".join(f"- {line}\n" for line in lines)
+    PAGE.write_text(f"{head}{mark}\n{told}\n{''.join(rest).lstrip()}")
 
 
 def _faults(folder: Path, minutes: float, per_second: int, chosen: argparse.Namespace) -> bool:
@@ -51,29 +100,21 @@ def _faults(folder: Path, minutes: float, per_second: int, chosen: argparse.Name
     before = os.getloadavg()
     outcome = uvloop.run(faults.run(folder / "faults", plan))
     late = [f"LATE: {each:.2f} s, {faults.BACKLOG_SECONDS:g} s at most" for each in outcome.late]
-    lines = [
-        f"machine: {machine.described()}",
-        f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average of the last 5 minutes {os.getloadavg()[1]:.1f}, "
-        f"before {before[1]:.1f}",
-        f"command: `python -m bench.soak --only faults --minutes {minutes:g} --per-second {per_second} "
-        f"--seed {plan.seed}`",
-        *outcome.lines(),
-        *late,
-    ]
+    command = f"python -m bench.soak --only faults --minutes {minutes:g} --per-second {per_second} --seed {plan.seed}"
+    lines = [*_head(command, before), *outcome.lines(), *late]
     print("\n".join(lines))
     if chosen.write:
-        head, _, after = PAGE.read_text().partition(MARK)
-        _, heading, rest = after.partition("\n## ")
-        told = "\n".join(f"- {line}" for line in lines)
-        PAGE.write_text(f"{head}{MARK}\n{told}\n{heading}{rest}")
+        _put(MARK, lines)
     return not outcome.wrong and not late and not outcome.leaked
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Run for a long time under load.")
-    parser.add_argument("--only", action="append", choices=DEFAULTS, help="this one; may be given again")
+    parser.add_argument("--only", action="append", choices=[*DEFAULTS, *MARKS], help="this one; may be given again")
     parser.add_argument("--minutes", type=float, help="how long (steady 30, faults 5)")
     parser.add_argument("--per-second", type=int, help="sends (steady, 50) or events (faults, 200) a second")
+    parser.add_argument("--messages", type=int, default=1000, help="in each phase of the window")
+    parser.add_argument("--kills", type=int, default=40, help="of hosts or gateways")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16), help="of the faults; else by chance")
     parser.add_argument("--write", action="store_true", help=f"put what the faults found into docs/{PAGE.name}")
     parser.add_argument("--dir", type=Path, help="where the databases are made, instead of the temporary directory")

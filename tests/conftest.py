@@ -17,6 +17,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _numbers = itertools.count(1)
 
+WEIGHT = ("engines/whatsapp", "contracts", "journeys", "docs", "cli", "postgres", "api/test_generated.py", "api", "")
+LIGHT = ("model", "plan")
+"""In which order folders run: what takes long first, what is over at once last. A worker that takes whole files is left
+alone with no long one, and what a folder shares (a company of linked people, one gateway) is made once for each."""
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
@@ -26,10 +31,19 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever asks for PostgreSQL carries the mark, so that `-m "not postgres"` needs no discipline."""
+    """Long ones first. Whoever asks for PostgreSQL carries the mark: `-m "not postgres"` needs no discipline."""
     for item in items:
         if {"postgres", "postgres_dsn"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.postgres)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """When its folder's turn is; files and tests keep their order."""
+    place = item.nodeid.removeprefix("tests/")
+    if place.startswith(LIGHT):
+        return len(WEIGHT) + next(turn for turn, name in enumerate(LIGHT) if place.startswith(name))
+    return next(turn for turn, name in enumerate(WEIGHT) if place.startswith(name))
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ REFUSED = {
     "WAGATE_SECRET_KEY": ["short", "x" * 31, "ä" * 40, "x" * 20 + " " + "x" * 20],
     "WAGATE_NODE_ID": ["a:b", "x" * 65, "a b", "ä"],
     "WAGATE_ENGINE": ["telegram", "sandbox,whatsapp"],
+    "WAGATE_WHATSAPP": ["maybe", "2"],
+    "WAGATE_WHATSAPP_PER_HOST": ["0", "65", "8.0", "many"],
     "WAGATE_SANDBOX": ["maybe", "2"],
     "WAGATE_SANDBOX_SEED": ["-1", "x"],
     "WAGATE_CLOCK": ["utc"],

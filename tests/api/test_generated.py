@@ -34,7 +34,7 @@ CONFIG = schemathesis.Config.from_dict(
     }
 )
 # For each of the two credentials.
-EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 8
+EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else 5
 # A stream has no end that a generator could wait for.
 FINITE = [operation for operation in OPERATIONS if operation.id != "streamEvents"]
 SCHEMA = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document(FINITE))), config=CONFIG)

@@ -11,7 +11,7 @@ import pytest
 from tests.support.gateways import events, exactly, invalid, refused, text
 from wagate import testing
 from wagate.testing import SandboxGateway
-from wagate.workers import runner
+from wagate.workers import unlinking
 
 ALWAYS = (
     "id organizationId gatewayId status isAdminSession autoRead presenceTyping ratePerMin ratePerHour createdAt"
@@ -226,7 +226,7 @@ def test_logout_connects_a_stopped_session_to_unlink_it(wagate: SandboxGateway) 
 def test_logout_without_a_line_says_that_it_is_unconfirmed(
     wagate: SandboxGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_LOGOUT_TRIES_SECONDS", 0.2)
+    monkeypatch.setattr(unlinking, "_TRIES_SECONDS", 0.2)
     session = wagate.linked("9990001080")["id"]
     wagate.ask("POST", f"/sandbox/sessions/{session}:drop", {"seconds": 3600})
     status(wagate, session, "starting")

@@ -116,15 +116,25 @@ async def test_a_schema_from_the_future_is_refused_and_untouched(url: str, revis
     assert await current_revision(url) == revision
 
 
-async def test_a_failed_upgrade_leaves_the_database_as_it_was(url: str) -> None:
+@pytest.mark.parametrize("since", [None, "0001"])
+async def test_a_failed_upgrade_leaves_the_database_as_it_was(url: str, since: str | None) -> None:
+    await begin(url, since)
     # Somebody else's table stands where the last of ours belongs.
-    last = list(metadata.tables)[-1]
+    last = [name for name in metadata.tables if name not in await tables(url)][-1]
     await execute(url, f"CREATE TABLE {last} (mine TEXT)")
     before = await tables(url)
     with pytest.raises(MigrationFailed, match=last):
         await ensure_schema(url)
     assert await tables(url) == before
-    assert await current_revision(url) is None
+    assert await current_revision(url) == since
+
+
+async def begin(url: str, revision: str | None) -> None:
+    """Bring an empty database to an old version, or leave it empty."""
+    if revision is not None:
+        dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
+        steps = statements(dialect)[: -len(statements(dialect, since=revision))]
+        await execute(url, *(f"{each};" for each in steps))
 
 
 async def tables(url: str) -> list[str]:
@@ -186,7 +196,9 @@ async def test_every_released_schema_upgrades_and_keeps_its_rows(revision: str, 
     assert await shape(url) == await shape(fresh)
 
 
-async def test_two_who_start_at_once_upgrade_once(url: str) -> None:
+@pytest.mark.parametrize("since", [None, "0001"])
+async def test_two_who_start_at_once_upgrade_once(url: str, since: str | None) -> None:
+    await begin(url, since)
     results = await asyncio.gather(ensure_schema(url), ensure_schema(url))
     assert True in results
     assert await current_revision(url) == HEAD
@@ -229,11 +241,17 @@ def test_rules_are_checked_at_once() -> None:
         assert not any(constraint.deferrable for constraint in table.constraints)
 
 
-def test_the_gateways_own_process_loads_neither_alembic_nor_a_driver_it_does_not_use() -> None:
+def test_the_gateways_own_process_loads_neither_alembic_nor_a_driver_it_does_not_use(tmp_path: Path) -> None:
+    # Not even to fill an empty database, and for an old one it has a child.
+    for name, script in (("empty.db", ""), ("old.db", (FIXTURES / "schema_0001.sql").read_text())):
+        sqlite3.connect(tmp_path / name).executescript(script).connection.close()
     code = (
-        "import sys, wagate.backends.migrate, wagate.backends.sqlite, wagate.backends.maintenance; print(*sys.modules)"
+        "import asyncio, sys, wagate.backends.migrate as it, wagate.backends.sqlite, wagate.backends.maintenance\n"
+        "for name in sys.argv[1:]: assert asyncio.run(it.ensure_schema('sqlite:///' + name))\n"
+        "print(*sys.modules)"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    asked = [sys.executable, "-c", code, tmp_path / "empty.db", tmp_path / "old.db"]
+    loaded = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
     assert not {"alembic", "sqlalchemy", "asyncpg"} & set(loaded)
 
 

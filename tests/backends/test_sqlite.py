@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from wagate.backends.database import Tx
+from wagate.backends.migrate import ensure_schema
 from wagate.backends.ownership import AlreadyServed
 from wagate.backends.sqlite import SqliteDatabase
 from wagate.errors import NotFound, StorageUnavailable
@@ -35,6 +36,23 @@ async def db(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 async def add(db: SqliteDatabase, body: str = "x") -> None:
     await db.write(lambda tx: tx.run(ADD, body=body))
+
+
+async def test_whoever_fills_or_opens_the_file_again_here_leaves_its_locks_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gate.db"
+    database = await SqliteDatabase.open(path, exclusive=True)
+    assert await ensure_schema(f"sqlite:///{path}")
+    again = await SqliteDatabase.open(path)
+    await again.close()
+    # Another process that is the last to leave, as far as it can see, would take the log with it.
+    beside = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit(); c.close()"
+    for id in ("org_1", "org_2"):
+        said = f"INSERT INTO organizations (id, name, created_at) VALUES ('{id}', 'x', 1)"
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", beside, path, said], check=True)
+        assert [row[0] for row in await database.all("SELECT id FROM organizations -- all")][-1] == id
+    assert path.with_name("gate.db-wal").exists()
+    await database.write(lambda tx: tx.run("DELETE FROM organizations -- all"))
+    await database.close()
 
 
 async def count(db: SqliteDatabase) -> int:

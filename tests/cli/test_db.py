@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.engines.whatsapp.test_stored import kept, mode, words_of
 from tests.support.command import Served, serving, wagate
+from wagate import bootstrap
+from wagate.backends.maintenance import BackupFailed, BackupUnusable
+from wagate.config import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +40,37 @@ def test_an_upgrade_happens_once(tmp_path: Path) -> None:
     assert wagate("db", "upgrade", "--json", data_dir=data).json == {"changed": False}
     made = wagate("orgs", "create", "First", data_dir=data)
     assert made.out.startswith("org_")
+
+
+def test_keys_go_beside_a_backup_and_back_where_there_are_none(tmp_path: Path) -> None:
+    chosen = Settings(data_dir=tmp_path / "data")
+    copy, beside = tmp_path / "copy.db", tmp_path / "copy.db.keys"
+    assert asyncio.run(bootstrap.database_upgrade(chosen))
+    folder = kept(chosen.whatsapp_folder, "ses_1", "99900000001", "old")
+    assert asyncio.run(bootstrap.database_backup(chosen, copy)) == 1
+    assert mode(beside) == mode(copy) == 0o600
+    kept(chosen.whatsapp_folder, "ses_1", "99900000001", "new")
+    assert asyncio.run(bootstrap.database_restore(chosen, copy)) == ([], ["ses_1"])
+    assert words_of(folder) == "new"
+    shutil.rmtree(folder)
+    back = wagate("db", "restore", str(copy), "--yes", data_dir=str(chosen.data_dir))
+    assert back.code == 0, back.err
+    assert "as old as the backup" in back.err
+    assert words_of(folder) == "old"
+    whole = beside.read_bytes()
+    beside.write_bytes(b"no keys" * 1000)
+    with pytest.raises(BackupUnusable, match="The database is back; the sessions' keys are not"):
+        asyncio.run(bootstrap.database_restore(chosen, copy))
+    beside.write_bytes(whole)
+
+    # A backup that fails leaves the older pair, and a later one without keys none of an earlier one's beside it.
+    shutil.rmtree(folder)
+    with pytest.raises(BackupFailed):
+        asyncio.run(bootstrap.database_backup(replace(chosen, database_url=f"sqlite:///{tmp_path}/absent"), copy))
+    assert beside.exists()
+    assert asyncio.run(bootstrap.database_backup(chosen, copy)) == 0
+    assert not beside.exists()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "data"]
 
 
 def test_a_backup_brings_back_what_was_there(tmp_path: Path) -> None:

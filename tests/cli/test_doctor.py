@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 from pathlib import Path
@@ -109,11 +110,17 @@ def test_slips_and_stopped_time_are_noticed(tmp_path: Path) -> None:
     assert {found[check]["state"] for check in ("settings", "clock", "sandbox")} == {"warning"}
 
 
-def test_the_real_network_needs_its_library(tmp_path: Path) -> None:
-    if findings(doctor(tmp_path))["WhatsApp"]["state"] == "ok":
-        pytest.skip("it is installed here")
-    assert findings(doctor(tmp_path, engine="whatsapp"))["WhatsApp"]["state"] == "missing"
+def test_the_real_network_needs_its_library_as_it_was_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "path" / "neonize-0.0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: neonize\nVersion: 0.0.1\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")]))
     assert findings(doctor(tmp_path))["WhatsApp"]["state"] == "note"
+    found = findings(doctor(tmp_path, whatsapp="on"))
+    assert (found["WhatsApp"]["state"], "pip install" in found["WhatsApp"]["mend"]) == ("missing", True)
+    assert found["WhatsApp keys"]["state"] == "ok"
+    assert found["previews"]["state"] == ("ok" if shutil.which("ffmpeg") else "note")
+    assert findings(doctor(tmp_path, engine="whatsapp"))["engine"]["state"] == "warning"
 
 
 def test_traces_need_their_library_and_tell_where_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,3 +150,13 @@ def test_a_running_gateway_is_recognised(served: Served) -> None:
     found = findings(ended)
     assert found["port"]["found"].startswith("a gateway answers on")
     assert {found[check]["state"] for check in ("database", "secret key", "demo key", "data directory")} == {"ok"}
+
+
+def test_keys_that_no_session_has_are_noticed(tmp_path: Path) -> None:
+    assert wagate("db", "upgrade", data_dir=str(tmp_path)).code == 0
+    (tmp_path / "whatsapp" / "ses_1").mkdir(parents=True)
+    (tmp_path / "whatsapp").chmod(0o755)
+    found = [each for each in doctor(tmp_path).json["findings"] if each["check"] == "WhatsApp keys"]
+    assert [each["state"] for each in found] == ["warning", "warning"]
+    assert "chmod 700" in found[0]["mend"]
+    assert "ses_1" in found[1]["found"]

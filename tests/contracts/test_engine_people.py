@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.support.engines import Sandbox, jid, settle, text, until
-from wagate.engines.base import Arrived, CallRang, ChannelChanged, ChatMarked, PresenceHeard, Receipt
+from tests.support.engines import Sandbox, chosen, jid, near, settle, text, until
+from wagate.engines.base import Arrived, CallRang, ChannelChanged, ChatMarked, GroupSeen, PresenceHeard, Receipt
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotAMember, NotFound, Refused, SessionNotConnected
 from wagate.model.actions import (
@@ -22,7 +24,6 @@ from wagate.model.actions import (
     UnfollowChannel,
     WatchPresence,
 )
-from wagate.model.sandbox import Ring
 
 pytestmark = pytest.mark.anyio
 
@@ -46,16 +47,10 @@ async def test_who_is_not_there_is_not_found(world: Sandbox) -> None:
         with pytest.raises(NotFound):
             await connection.perform(action)
     for chat in (NO_GROUP, (await world.group(BEN, [jid(CAT)])).group_jid):
-        for about_a_group in (
-            GetPicture(jid=chat),
-            WatchPresence(chat=chat),
-            SetChatPresence(chat=chat, state="composing"),
-        ):
-            with pytest.raises(NotAMember):
-                await connection.perform(about_a_group)
-    for chat in (jid(NOBODY), NO_CHANNEL):
-        with pytest.raises(Refused):
-            await connection.perform(SetChatPresence(chat=chat, state="composing"))
+        with pytest.raises(NotFound):
+            await connection.perform(GetPicture(jid=chat))
+        with pytest.raises(NotAMember):
+            await connection.perform(WatchPresence(chat=chat))
     with pytest.raises(Refused):
         await connection.perform(SetBlocked(person=jid(ANN), blocked=True))
     assert sink.reports == []
@@ -105,11 +100,11 @@ async def test_a_blocked_person_reaches_the_account_no_more(world: Sandbox) -> N
     connection, sink = await world.open("s1", jid=jid(ANN))
     await connection.connect()
     await world.say(BEN, jid(ANN), "unheard")
-    await world.drive(Ring(caller=BEN, to=jid(ANN), video=False))
+    await world.ring(BEN, jid(ANN))
     await world.say(CAT, jid(ANN), "heard")
     await world.say(BEN, group, "heard in the group")
     await until(lambda: len(sink.of(Arrived)) == 2)
-    assert [arrived.content.text for arrived in sink.of(Arrived)] == ["heard", "heard in the group"]  # type: ignore[union-attr]
+    assert {arrived.content.text for arrived in sink.of(Arrived)} == {"heard", "heard in the group"}  # type: ignore[union-attr]
     for _ in range(2):
         await connection.perform(SetBlocked(person=jid(BEN), blocked=False))
     await world.say(BEN, jid(ANN), "again")
@@ -118,13 +113,22 @@ async def test_a_blocked_person_reaches_the_account_no_more(world: Sandbox) -> N
 
 
 async def test_reading_is_told_to_the_author(world: Sandbox) -> None:
-    ours, _ = await world.linked("s1", ANN)
+    ours, our_sink = await world.linked("s1", ANN)
     theirs, sink = await world.linked("s2", BEN)
-    await theirs.send(text("W1", ANN))
+    sent = chosen(world, await theirs.send(text("W1", ANN)), "W1")
+    await until(lambda: our_sink.of(Arrived) and sink.of(Receipt))
     for _ in range(2):
-        await ours.perform(MarkRead(chat=jid(BEN), message_ids=["W1", "unknown"]))
-    await until(lambda: [receipt.status for receipt in sink.of(Receipt)][-1:] == ["read"])
-    assert [receipt.status for receipt in sink.of(Receipt)].count("read") == 1
+        await ours.perform(MarkRead(chat=jid(BEN), message_ids=[sent, "unknown"]))
+    await until(lambda: "read" in [receipt.status for receipt in sink.of(Receipt)])
+    # A real network carries what is said twice; the gateway takes the second as nothing.
+    told = [receipt.status for receipt in sink.of(Receipt)].count("read")
+    assert told == 1 or (told == 2 and not world.turns_clock)
+
+
+def once_there(sink: Any) -> list[PresenceHeard]:
+    """What was heard from when somebody came: a network may say before that they are away."""
+    heard: list[PresenceHeard] = sink.of(PresenceHeard)
+    return heard[next((place for place, each in enumerate(heard) if each.state == "available"), len(heard)) :]
 
 
 async def test_who_is_watched_is_heard_of(world: Sandbox) -> None:
@@ -132,26 +136,32 @@ async def test_who_is_watched_is_heard_of(world: Sandbox) -> None:
     _, other = await world.linked("s2", CAT)
     first = await connection.perform(WatchPresence(chat=lid_of(BEN)))
     assert (first.from_, first.state) == (jid(BEN), "unknown")
-    await world.alter(BEN, online=True)
-    await world.alter(BEN, typing=True)
+    for number, change in enumerate(({"online": True}, {"typing": True}), start=1):
+        await world.alter(BEN, **change)
+        await until(lambda number=number: len(once_there(sink)) == number)  # type: ignore[misc]
     typing = await connection.perform(WatchPresence(chat=jid(BEN)))
-    assert (typing.state, typing.media, typing.chat_jid) == ("composing", "text", jid(BEN))
+    assert (typing.from_, typing.state, typing.media, typing.chat_jid) == (jid(BEN), "composing", "text", jid(BEN))
     await world.alter(BEN, typing=False)
     await world.pass_time(5)
     await world.alter(BEN, online=False)
+    await until(lambda: once_there(sink)[-1].state == "unavailable")
     away = await connection.perform(WatchPresence(chat=jid(BEN)))
-    assert (away.state, away.last_seen, away.unavailable) == ("unavailable", world.clock.now(), True)
-    await until(lambda: len(sink.of(PresenceHeard)) == 4)
-    assert sink.of(PresenceHeard) == [
+    assert (away.from_, away.state, away.unavailable) == (jid(BEN), "unavailable", True)
+    near(world, away.last_seen, world.clock.now())
+    heard = once_there(sink)
+    assert heard[:3] == [
         PresenceHeard(person=jid(BEN), state="available"),
         PresenceHeard(person=jid(BEN), state="composing", chat=jid(BEN), media="text"),
         PresenceHeard(person=jid(BEN), state="paused", chat=jid(BEN)),
-        PresenceHeard(person=jid(BEN), state="unavailable", last_seen=world.clock.now()),
     ]
+    assert all(each.state == "unavailable" for each in heard[3:])
+    near(world, heard[3].last_seen, world.clock.now())
     assert other.of(PresenceHeard) == []
 
 
+@pytest.mark.long_on_whatsapp
 async def test_who_is_blocked_hears_of_nobody_and_is_not_heard_of(world: Sandbox) -> None:
+    await world.named(ANN, BEN)
     ours, our_sink = await world.linked("s1", ANN)
     theirs, their_sink = await world.linked("s2", BEN)
     await ours.perform(WatchPresence(chat=jid(BEN)))
@@ -160,30 +170,38 @@ async def test_who_is_blocked_hears_of_nobody_and_is_not_heard_of(world: Sandbox
     for connection, other in ((ours, BEN), (theirs, ANN)):
         await connection.perform(SetPresence(online=True))
         await connection.perform(SetChatPresence(chat=jid(other), state="composing"))
-        assert (await connection.perform(WatchPresence(chat=jid(other)))).state == "unknown"
-    await settle()
-    assert our_sink.of(PresenceHeard) == their_sink.of(PresenceHeard) == []
+        seen = await connection.perform(WatchPresence(chat=jid(other)))
+        assert seen.state in ("unknown", "unavailable")
+    await world.pass_time(1)
+    # A network may have said before that somebody is away.
+    assert {heard.state for sink in (our_sink, their_sink) for heard in sink.of(PresenceHeard)} <= {"unavailable"}
 
 
+@pytest.mark.long_on_whatsapp
 async def test_accounts_show_their_presence_to_each_other(world: Sandbox) -> None:
+    await world.named(ANN)
     ours, _ = await world.linked("s1", ANN)
     theirs, sink = await world.linked("s2", BEN)
     await theirs.perform(WatchPresence(chat=jid(ANN)))
     for _ in range(2):
         await ours.perform(SetPresence(online=True))
     await ours.perform(SetChatPresence(chat=lid_of(BEN), state="recording"))
+    await until(lambda: len(once_there(sink)) == 2)
     assert (await theirs.perform(WatchPresence(chat=jid(ANN)))).media == "audio"
     await ours.perform(SetChatPresence(chat=jid(BEN), state="paused"))
+    await until(lambda: len(once_there(sink)) == 3)
     assert (await theirs.perform(WatchPresence(chat=jid(ANN)))).state == "available"
     # A line that ends says it as well.
     await ours.close()
-    await until(lambda: len(sink.of(PresenceHeard)) == 4)
-    assert sink.of(PresenceHeard) == [
+    await until(lambda: len(once_there(sink)) == 4)
+    *there, away = once_there(sink)
+    assert there == [
         PresenceHeard(person=jid(ANN), state="available"),
         PresenceHeard(person=jid(ANN), state="composing", chat=jid(ANN), media="audio"),
         PresenceHeard(person=jid(ANN), state="paused", chat=jid(ANN)),
-        PresenceHeard(person=jid(ANN), state="unavailable", last_seen=world.clock.now()),
     ]
+    assert (away.person, away.state) == (jid(ANN), "unavailable")
+    near(world, away.last_seen, world.clock.now())
 
 
 async def test_typing_in_a_group_is_heard_by_its_members(world: Sandbox) -> None:
@@ -191,6 +209,7 @@ async def test_typing_in_a_group_is_heard_by_its_members(world: Sandbox) -> None
     theirs, sink = await world.linked("s2", BEN)
     _, stranger = await world.linked("s3", CAT)
     group = (await world.group(ANN, [jid(BEN)])).group_jid
+    await until(lambda: sink.of(GroupSeen))
     nobody = await theirs.perform(WatchPresence(chat=group))
     assert (nobody.from_, nobody.state) == (group, "unknown")
     await ours.perform(SetChatPresence(chat=group, state="composing"))
@@ -213,7 +232,8 @@ async def test_presence_is_not_told_later(world: Sandbox) -> None:
     await again.connect()
     await world.say(BEN, jid(ANN))
     await until(lambda: sink.of(Arrived))
-    assert sink.of(PresenceHeard) == []
+    # That they were away a network may have said at once.
+    assert {heard.state for heard in sink.of(PresenceHeard)} <= {"unavailable"}
 
 
 async def test_a_call_rings_in_every_session_of_who_is_called(world: Sandbox) -> None:
@@ -221,18 +241,19 @@ async def test_a_call_rings_in_every_session_of_who_is_called(world: Sandbox) ->
     _, second = await world.linked("s2", ANN)
     _, stranger = await world.linked("s3", CAT)
     group = (await world.group(BEN, [jid(ANN)])).group_jid
-    await world.drive(Ring(caller=BEN, to=lid_of(ANN), video=True))
-    await world.drive(Ring(caller=BEN, to=group, video=False))
+    await world.ring(BEN, lid_of(ANN), video=True)
+    await world.ring(BEN, group)
     await until(lambda: len(sink.of(CallRang)) == len(second.of(CallRang)) == 2)
     alone, together = sink.of(CallRang)
-    assert (alone.caller, alone.group or None, alone.timestamp) == (jid(BEN), None, world.clock.now())
+    assert (alone.caller, alone.group or None) == (jid(BEN), None)
+    near(world, alone.timestamp, world.clock.now())
     assert (together.caller, together.group) == (jid(BEN), group)
     assert alone.call_id != together.call_id
     assert second.of(CallRang) == [alone, together]
     assert stranger.of(CallRang) == []
     # Who was away learns that somebody rang.
     await first.close()
-    await world.drive(Ring(caller=BEN, to=jid(ANN), video=False))
+    await world.ring(BEN, jid(ANN))
     again, later = await world.open("s1", jid=jid(ANN))
     await again.connect()
     await until(lambda: len(later.of(CallRang)) == 1)
@@ -266,6 +287,7 @@ async def test_following_muting_and_leaving_are_told_once(world: Sandbox) -> Non
         ("mute", "News"),
         ("leave", ""),
     ]
+    await settle()
     muted, heard = sink.of(ChatMarked)
     assert isinstance(muted.muted_until, int)
     assert muted.muted_until > world.clock.now()
@@ -285,11 +307,12 @@ async def test_what_the_owner_posts_reaches_the_followers(world: Sandbox) -> Non
     for chat in (channel, NO_CHANNEL):
         with pytest.raises(Refused):
             await follower.send(text("W0", chat))
-    await owner.send(text("W1", channel, "extra"))
+    posted = chosen(world, await owner.send(text("W1", channel, "extra")), "W1")
     await until(lambda: sink.of(Arrived))
     (arrived,) = sink.of(Arrived)
-    assert (arrived.chat, arrived.from_me, arrived.wire_id) == (channel, False, "W1")
+    assert (arrived.chat, arrived.from_me, arrived.wire_id) == (channel, False, posted)
     await follower.perform(UnfollowChannel(channel=channel))
     await owner.send(text("W2", channel, "unheard"))
-    await settle()
-    assert len(sink.of(Arrived)) == 1
+    await owner.send(text("W3", BEN, "the end"))
+    await until(lambda: len(sink.of(Arrived)) == 2)
+    assert sink.of(Arrived)[1].content.text == "the end"  # type: ignore[union-attr]

@@ -1,7 +1,7 @@
 """The pages that are printed from the code, and the floor plan of ARCHITECTURE.md. `make docs` writes them.
 
-Whoever changes an operation, an error, an event, a setting, a command or a module's first line runs it; the tests
-beside this file fail until then.
+Whoever changes an operation, an error, an event, a setting, a command, the schema or a module's first line runs it; the
+tests beside this file fail until then.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from configparser import ConfigParser
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import msgspec
 import wagate.cli
 from tests.docs.capabilities import capabilities_page
 from tests.docs.dialects import wasend_guide
+from tests.docs.host_protocol import host_protocol_page
 from tests.docs.story import EXAMPLES
 from tests.support.source import PACKAGE, ROOT, files
 from wagate.api.openapi import document, errors_of
 from wagate.api.operations import PREFIX, Operation
+from wagate.backends import migrate
 from wagate.bootstrap import OPERATIONS
 from wagate.cli.reference import commands_page
 from wagate.config import settings_table
@@ -159,7 +162,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_table,
     "docs/guides/wasend.md": wasend_guide,
     "docs/reference/metrics.md": metrics_page,
+    "docs/reference/host-protocol.md": host_protocol_page,
     "docs/reference/commands.md": lambda: commands_page(wagate.cli.app),
+    **{
+        f"src/wagate/backends/migrations/{migrate.WHOLE.format(dialect)}": partial(migrate.whole, dialect)
+        for dialect in ("sqlite", "postgresql")
+    },
 }
 """Each file by its path from the root, and what prints it."""
 

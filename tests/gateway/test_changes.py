@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -51,8 +52,18 @@ async def test_another_ones_message_cannot_be_edited(gw: Gateway, who: Caller, m
     await take(gw, mine, said(words()))
     with pytest.raises(Refused):
         await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="M"), "x")
-    await take(gw, mine, said(words("mine"), from_me=True, sender=UNSET))
+    await take(gw, mine, said(words("mine"), from_me=True, sender=UNSET, timestamp=gw.clock.now()))
     assert (await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="M"), "x")).target == by(None)
+
+
+async def test_a_message_can_be_edited_for_a_quarter_of_an_hour(gw: Gateway, who: Caller, mine: Held) -> None:
+    now = gw.clock.now()
+    for wire_id, timestamp in (("OLD", now - changes.EDIT_MS - 1), ("NEW", now - changes.EDIT_MS)):
+        await take(gw, mine, said(words("mine"), wire_id, from_me=True, sender=UNSET, timestamp=timestamp))
+    with pytest.raises(Refused) as caught:
+        await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="OLD"), "x")
+    assert caught.value.details["reason"] == "too_old"
+    assert await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="NEW"), "x")
 
 
 async def test_what_has_no_text_or_was_revoked_cannot_be_edited(gw: Gateway, who: Caller, mine: Held) -> None:
@@ -197,6 +208,32 @@ async def test_votes_are_told_with_their_labels(gw: Gateway, who: Caller, mine: 
     assert (name, payload["type"], payload["targetId"], payload["selectedOptions"]) == (
         "poll.vote", "poll_vote", "M", ["soup", "cake"],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("most", [0, 1, 2], ids=["any number", "one", "two"])
+async def test_votes_that_come_as_hashes_are_told_and_counted_by_label(
+    gw: Gateway, who: Caller, mine: Held, most: int
+) -> None:
+    poll = PollContent(name="Lunch?", options=["soup", "crème brûlée", "cake"], selectable_count=most)
+    hashed = {option: sha256(option.encode()).hexdigest() for option in poll.options}
+    chosen = ["crème brûlée"] if most == 1 else ["crème brûlée", "soup"]
+    await take(gw, mine, said(poll))
+    vote = VoteContent(target=by(ANN), options=[hashed[option] for option in chosen])
+    await take(gw, mine, said(vote, "V", timestamp=20))
+    # The same vote by its labels is no news: hashes are not what is kept.
+    await take(gw, mine, said(VoteContent(target=by(ANN), options=sorted(chosen, reverse=True)), "V", timestamp=20))
+    await take(gw, mine, said(VoteContent(target=by(ANN), options=[]), "W", timestamp=30))
+    labels = [option for option in poll.options if option in chosen]
+    assert [payload["selectedOptions"] for _, payload in await told(gw, who)] == [labels, []]
+
+
+async def test_a_hash_that_no_option_has_stays_what_it_is(gw: Gateway, who: Caller, mine: Held) -> None:
+    unknown = sha256(b"stew").hexdigest()
+    await take(gw, mine, said(POLL))
+    await take(gw, mine, said(VoteContent(target=by(ANN), options=[unknown, "cake"]), "V", timestamp=20))
+    stray = VoteContent(target=by(ANN, "not stored"), options=[unknown])
+    await take(gw, mine, said(stray, "X", timestamp=20))
+    assert [payload["selectedOptions"] for _, payload in await told(gw, who)] == [["cake", unknown], [unknown]]
 
 
 async def test_own_changes_are_applied_when_the_network_has_them(gw: Gateway, who: Caller, mine: Held) -> None:

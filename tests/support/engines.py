@@ -7,22 +7,25 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from tests.support.files import JPEG
 from tests.support.stores import Stores
 from wagate.backends.blobs import DiskBlobs
 from wagate.clock import ManualClock
-from wagate.engines.base import Account, Engine, Report
+from wagate.engines.base import Account, ConnectionLost, Engine, Report
 from wagate.engines.sandbox.engine import SandboxEngine
 from wagate.engines.sandbox.settings import Bounds
 from wagate.model.actions import Action
 from wagate.model.contents import Content, Media, TextContent
 from wagate.model.groups import GroupSeen
 from wagate.model.jid import user
-from wagate.model.messages import Outgoing
+from wagate.model.messages import Ack, Outgoing
 from wagate.model.sandbox import (
     Acknowledge,
     AlterPerson,
@@ -39,6 +42,7 @@ from wagate.model.sandbox import (
     MadeGroup,
     MakeGroup,
     MoveMember,
+    Ring,
     Shown,
     Speak,
     TrueGroup,
@@ -46,6 +50,9 @@ from wagate.model.sandbox import (
 
 R = TypeVar("R", bound=Report)
 ORG = "org_1"
+
+NO_TURNING = "this engine's clock cannot be turned"
+NO_CHOICE = "this engine does not choose the wire id: a send that was cut off is never sent again by itself"
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
@@ -64,10 +71,13 @@ async def settle() -> None:
 
 
 class Recorder:
-    """A sink that remembers. `gate` closed: a call waits; `failures`: so many calls fail first."""
+    """A sink that remembers. `gate` closed: a call waits, and `held` is what it brings; `failures`: so many calls fail
+    first. `started`: the calls since it last forgot.
+    """
 
     def __init__(self) -> None:
         self.calls: list[list[Report]] = []
+        self.held: list[Report] = []
         self.started = 0
         self.failures = 0
         self.gate = asyncio.Event()
@@ -75,11 +85,24 @@ class Recorder:
 
     async def __call__(self, reports: Sequence[Report]) -> None:
         self.started += 1
-        await self.gate.wait()
+        self.held = list(reports)
+        try:
+            await self.gate.wait()
+        finally:
+            self.held = []
         if self.failures:
             self.failures -= 1
             raise OSError("cannot commit")
         self.calls.append(list(reports))
+
+    def forget(self) -> None:
+        """As if nothing had come yet."""
+        self.calls.clear()
+        self.started = 0
+
+    def holds(self, kind: type[Report]) -> bool:
+        """Whether a call that brings one of these waits at the gate."""
+        return any(isinstance(report, kind) for report in self.held)
 
     @property
     def reports(self) -> list[Report]:
@@ -90,7 +113,12 @@ class Recorder:
 
 
 class Sandbox:
-    """The sandbox engine and its outside. Another engine's tests bring a class with the same methods."""
+    """The sandbox engine and its outside. Another engine's tests bring a class with the same methods.
+
+    `turns_clock`: time passes as tests say.
+    """
+
+    turns_clock = True
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self.stores = Stores()
@@ -145,10 +173,16 @@ class Sandbox:
         await connection.link()
         await self.scan(session, number)
         await connection.connect()
-        sink.calls.clear()
+        sink.forget()
         return connection, sink
 
-    async def scan(self, session: str, phone: str | None = None, name: str | None = None) -> Any:
+    async def forget(self, session: str, jid: str) -> None:
+        """The gateway deletes the session."""
+        await self.engine.forget(Account(session_id=session, organization_id=ORG, jid=jid))
+
+    async def scan(
+        self, session: str, phone: str | None = None, name: str | None = None, *, code: str | None = None
+    ) -> Any:  # fmt: skip
         return await self.drive(LinkPhone(session=session, phone=phone, name=name))
 
     async def disturb(self, session: str, what: Any, seconds: float = 0) -> None:
@@ -163,6 +197,13 @@ class Sandbox:
         said = await self.drive(Speak(sender=sender, to=to, content=content))
         wire_id: str = said.wa_message_id
         return wire_id
+
+    async def named(self, *numbers: str) -> None:
+        """Their phones have told the sessions their names; here everybody has one."""
+
+    async def ring(self, caller: str, to: str, *, video: bool = False) -> None:
+        """Somebody calls a person or a group."""
+        await self.drive(Ring(caller=caller, to=to, video=video))
 
     async def change(self, sender: str, message: str, what: Any, **more: Any) -> None:
         await self.drive(ChangeMessage(sender=sender, message=message, what=what, **more))
@@ -216,6 +257,34 @@ class Sandbox:
 def text(wire_id: str | None, to: str, words: str = "hello") -> Outgoing:
     """A text on its way out, to a number or a group."""
     return Outgoing(wire_id=wire_id, chat=to if "@" in to else f"{to}@s.whatsapp.net", content=TextContent(text=words))
+
+
+def chosen(world: Any, ack: Ack, wire_id: str) -> str:
+    """The id that a message went out with: the one that was asked for, where the engine promises that."""
+    assert ack.wire_id == wire_id or not world.engine.promises.chooses_wire_id
+    return ack.wire_id
+
+
+async def connected(connection: Any) -> None:
+    """Connect as a runner does, again when the line is lost: it may break before its last word is heard."""
+    for _ in range(10):
+        with suppress(ConnectionLost):
+            await connection.connect()
+            return
+    pytest.fail("no line")
+
+
+def near(world: Any, moment: object, expected: int) -> None:
+    """A moment is the one that was expected, where the world's clock stands still; else not far from it."""
+    assert isinstance(moment, int)
+    assert abs(moment - expected) <= (0 if world.turns_clock else 120_000)
+
+
+def needs(*kept: tuple[bool, str]) -> None:
+    """Skip what an engine does not promise, or its world cannot show, with the reason."""
+    for is_so, reason in kept:
+        if not is_so:
+            pytest.skip(reason)
 
 
 def jid(number: str) -> str:

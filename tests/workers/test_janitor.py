@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.files import PNG
-from tests.support.parts import caller, held, log, opened, words
+from tests.support.parts import caller, held, log, opened, within, words
 from wagate.backends.records import DatabaseStore
 from wagate.engines.sandbox.engine import SandboxEngine
+from wagate.engines.whatsapp import stored
+from wagate.engines.whatsapp.engine import WhatsAppEngine
 from wagate.errors import NoAnswer
-from wagate.gateway import dispatch, media, outbox, purges, sessions
+from wagate.gateway import Gateway, dispatch, leases, media, outbox, purges, sessions
+from wagate.gateway.leases import Held
 from wagate.gateway.outbox import Offer
+from wagate.model.organizations import Caller
 from wagate.workers import janitor
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +87,47 @@ async def test_a_deleted_session_is_forgotten_by_its_engine_before_its_rows_go()
         assert await purges.due(gw) == []
         await engine.close()
         assert (await gw.db.one("SELECT COUNT(*) FROM outbox"))[0] == 0  # type: ignore[index]
+
+
+def keys_of(folder: Path, session: str) -> Path:
+    """A session's folder in the place of an engine's."""
+    made = folder / session
+    made.mkdir(parents=True)
+    (made / stored.FILE).touch(mode=0o600)
+    return made
+
+
+async def test_keys_go_when_their_host_lets_them_go_also_those_that_a_crash_left(
+    gw: Gateway, who: Caller, tmp_path: Path
+) -> None:
+    engine = WhatsAppEngine(tmp_path, gw.blobs)
+    deleted, out, linked = [await held(gw, who, f"999000000{n}") for n in (7, 8, 9)]
+    folders = [keys_of(tmp_path, each.id) for each in (deleted, out, linked)]
+    for table in ("sessions", "purges"):
+        await within(gw, lambda tx, table=table: tx.run(f"UPDATE {table} SET engine = 'whatsapp'"))
+    await sessions.delete(gw, who, deleted.id)
+    await within(gw, lambda tx: sessions.forget(tx, who.organization_id, out.id, now=1, reason="unlinked"))
+    await leases.release(gw, out)
+    with stored.held(folders[0]), stored.held(folders[1]):
+        await janitor.once(gw, {"whatsapp": engine})
+        assert all(each.exists() for each in folders)
+        assert [each.session_id for each in await purges.due(gw)] == [deleted.id]
+    keys_of(tmp_path, "ses_nobodys")
+    await janitor.once(gw, {"whatsapp": engine})
+    assert [each.exists() for each in folders] == [False, False, True]
+    assert await purges.due(gw) == []
+    # What the database does not know is the operator's to judge: it may be an older database.
+    assert await purges.unknown(gw, await engine.kept()) == ["ses_nobodys"]
+    assert await engine.kept() == sorted([linked.id, "ses_nobodys"])
+
+
+async def test_what_never_left_waits_at_its_place_and_goes_out_on_the_next_line(
+    gw: Gateway, who: Caller, mine: Held
+) -> None:
+    entry = await outbox.accept(gw, who, mine.id, Offer(chat=CHAT, content=words(), mode="async", digest=""))
+    assert [each.id for each in await dispatch.claimed_before(gw, mine)] == [entry.id]
+    await dispatch.put_back(gw, mine, entry)
+    # An engine that cannot repeat a send leaves no doubt about this one.
+    await dispatch.requeue(gw, mine, under_way=[], resend=False)
+    assert (await outbox.get(gw, who, mine.id, entry.id)).status == "queued"
+    assert [each.id for each in (await dispatch.claim(gw, mine, limit=16)).entries] == [entry.id]

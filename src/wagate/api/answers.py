@@ -19,7 +19,6 @@ from wagate.errors import (
     Internal,
     MethodNotAllowed,
     RangeNotSatisfiable,
-    RateLimited,
     Unauthorized,
     WagateError,
 )
@@ -65,14 +64,12 @@ def of_error(error: WagateError) -> Reply:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
-    elif isinstance(error, RateLimited):
-        seconds = error.details.get("retryAfterSeconds")
-        if seconds is not None:
-            headers["retry-after"] = str(seconds)
     elif isinstance(error, RangeNotSatisfiable):
         headers["content-range"] = f"bytes */{error.details.get('size', 0)}"
     elif isinstance(error, MethodNotAllowed):
         headers["allow"] = error.details.get("allow", "")
+    if (seconds := error.details.get("retryAfterSeconds")) is not None:
+        headers["retry-after"] = str(seconds)
     return Reply(status=error.status, body=error_body(error), headers=headers)
 
 

@@ -48,11 +48,11 @@ async def backup(url: str, target: Path) -> None:
             await _program(url, "pg_dump", "--format=custom", "--no-owner", f"--file={part}")
         else:
             await asyncio.to_thread(_copy, path, part)
-        _settle(part, target)
+        settle(part, target)
     except (OSError, sqlite3.Error) as error:
         raise BackupFailed(f"The backup could not be written to {target}: {error}.") from error
     finally:
-        _remove(part)
+        remove(part)
 
 
 def _is_in_use(database: Path, target: Path) -> bool:
@@ -100,11 +100,11 @@ def _restore_sqlite(path: Path, source: Path) -> None:
         except sqlite3.Error as error:
             raise BackupUnusable(f"{source} is damaged or no backup: {error}.") from error
         _empty_log(path)
-        _settle(part, path)
+        settle(part, path)
     except OSError as error:
         raise BackupFailed(f"The backup could not be put in the place of {path}: {error}.") from error
     finally:
-        _remove(part)
+        remove(part)
         ownership.release()
 
 
@@ -138,7 +138,7 @@ def _empty_log(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-def _settle(part: Path, target: Path) -> None:
+def settle(part: Path, target: Path) -> None:
     """Give a finished file its name; both are on the disk before this returns."""
     for name, flags in ((part, os.O_RDONLY), (target.parent, os.O_RDONLY | os.O_DIRECTORY)):
         if name is not part:
@@ -150,7 +150,8 @@ def _settle(part: Path, target: Path) -> None:
             os.close(descriptor)
 
 
-def _remove(part: Path) -> None:
+def remove(part: Path) -> None:
+    """Leave nothing of a file that did not get its name."""
     for ending in ("", "-wal", "-shm", "-journal"):
         part.with_name(part.name + ending).unlink(missing_ok=True)
 

@@ -1,8 +1,9 @@
 """The schema's version: read cheaply by whoever starts, brought up to date by a child process.
 
-The gateway's own process loads neither Alembic nor SQLAlchemy: it reads one row, and only if that row is old or missing
-it runs `python -m wagate.backends.migrate`, which reads the address from its standard input, because arguments can be
-read by everyone on the machine. All versions that are missing go into one transaction.
+The gateway's own process loads neither Alembic nor SQLAlchemy: it reads one row, and only if that row is old it runs
+`python -m wagate.backends.migrate`, which reads the address from its standard input, because arguments can be read by
+everyone on the machine. All versions that are missing go into one transaction. An empty database needs no child: what
+all versions say together is printed beside them (`make docs`), and is run here, in a few milliseconds.
 Called by bootstrap (serve) and by the `db` commands.
 """
 
@@ -18,13 +19,20 @@ from typing import TYPE_CHECKING
 
 from wagate.backends.address import MEMORY, sqlite_path
 from wagate.backends.migrations import HEAD, REVISIONS
+from wagate.backends.ownership import create
 from wagate.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     import asyncpg  # at run time only where PostgreSQL is used: 6 MB and 40 ms that a gateway on SQLite does not pay
 
+_FAILED = f"The schema could not be upgraded to {HEAD}: "
+_SCRIPTS = Path(__file__).parent / "migrations"
+_END = ";\n"
 _VERSION = "SELECT version_num FROM alembic_version"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('wagate schema'))"
+
+WHOLE = "whole_{}.sql"
+"""The file beside the versions, by dialect, that makes an empty database current."""
 
 
 class SchemaTooNew(RuntimeError):
@@ -64,8 +72,12 @@ async def ensure_schema(url: str) -> bool:
         MigrationFailed: the upgrade failed; nothing is changed.
         StorageUnavailable: the database cannot be read.
     """
-    if is_current(await current_revision(url)):
+    revision = await current_revision(url)
+    if is_current(revision):
         return False
+    if revision is None:
+        await _fill(url)
+        return True
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -77,7 +89,7 @@ async def ensure_schema(url: str) -> bool:
     _, complaint = await child.communicate(url.encode())
     if child.returncode:
         lines = complaint.decode(errors="replace").strip().splitlines() or ["it ended without a word"]
-        raise MigrationFailed(f"The schema could not be upgraded to {HEAD}: {lines[-1]}")
+        raise MigrationFailed(_FAILED + lines[-1])
     return True
 
 
@@ -93,15 +105,30 @@ def is_current(revision: str | None) -> bool:
 
 
 def statements(dialect: str, *, since: str | None = None) -> list[str]:
-    """The statements that lead from version `since` to `HEAD`, for `sqlite` or `postgresql`. Loads Alembic.
+    """The statements that lead from version `since`, or from nothing, to `HEAD`, for `sqlite` or `postgresql`.
 
-    Also makes the tables of a database in memory: `await db.script(statements("sqlite"))`.
+    Loads Alembic if there is a version to start from. Also makes the tables of a database in memory:
+    `await db.script(statements("sqlite"))`.
     """
+    if since is not None:
+        return versions(dialect, since=since)
+    printed = (_SCRIPTS / WHOLE.format(dialect)).read_text(encoding="utf-8")
+    return printed.removesuffix(_END).split(_END)
+
+
+def whole(dialect: str) -> str:
+    """What `WHOLE` has to say: the statements of all versions together. Loads Alembic; called by `make docs`."""
+    title = "-- Everything that versions/ says to an empty database, printed by `make docs`.\n"
+    return title + "".join(statement + _END for statement in versions(dialect))
+
+
+def versions(dialect: str, *, since: str | None = None) -> list[str]:
+    """The statements of the versions after `since` themselves. Loads Alembic."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     sink = _Sink()
     config.attributes.update(dialect=dialect, sink=sink)
     command.upgrade(config, f"{since}:head" if since else "head", sql=True)
@@ -117,6 +144,17 @@ def upgrade(url: str) -> None:
         asyncio.run(_upgrade_postgres(url))
     else:
         _upgrade_sqlite(path)
+
+
+async def _fill(url: str) -> None:
+    """Give an empty database its tables, in this process; whoever was quicker is left alone."""
+    path = sqlite_path(url)
+    try:
+        await (_upgrade_postgres(url) if path is None else asyncio.to_thread(_upgrade_sqlite, path))
+    except (SchemaTooNew, MigrationFailed):
+        raise
+    except Exception as error:
+        raise MigrationFailed(f"{_FAILED}{type(error).__name__}: {error}") from error
 
 
 class _Sink:
@@ -169,7 +207,7 @@ async def _recorded_there(connection: asyncpg.Connection) -> str | None:
 
 
 def _upgrade_sqlite(path: str) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    create(Path(path))
     with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")  # one upgrade at a time: a second finds the work done
         try:

@@ -2,14 +2,28 @@
 
 The claim is an `flock` on `<file>.lock`: the system drops it when the process ends, however it ends, so nothing is ever
 stale. Short commands do not claim; they write beside the owner, one transaction after the other. The lock file is never
-deleted: a name that comes and goes can be locked twice. Called by sqlite.py (serve) and maintenance.py (restore).
+deleted: a name that comes and goes can be locked twice. Called by sqlite.py, maintenance.py (restore) and migrate.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
+
+
+def create(file: Path) -> None:
+    """Make an empty database file for its owner alone, if there is none.
+
+    One that is there is not even opened: closing a second descriptor would drop the locks that SQLite holds on it in
+    this process, and the next process to leave would take the log of changes for nobody's and remove it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 class AlreadyServed(RuntimeError):

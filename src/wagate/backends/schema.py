@@ -81,6 +81,9 @@ sessions = Table(
     _int("lease_until", default=0),
     # What the API that made it keeps of what its client said, in its own words.
     _text("remarks", null=True),
+    # From when on somebody new may be written to, and until when WhatsApp lets it not in; null where it may.
+    _int("strangers_at", null=True),
+    _int("banned_until", null=True),
     Index("sessions_by_organization", "organization_id", "id"),
     Index("sessions_wanted", "wanted", "lease_until"),
 )

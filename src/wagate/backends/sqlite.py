@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 from wagate.backends.database import Row, Work
-from wagate.backends.ownership import Ownership, own
+from wagate.backends.ownership import Ownership, create, own
 from wagate.backends.sqlite_writer import SqliteCaller, Writer, connect, execute, neutral, storage_failed
 from wagate.errors import StorageUnavailable
 
@@ -54,7 +53,7 @@ class SqliteDatabase:
         ownership = own(Path(path)) if exclusive and not memory else None
         try:
             if not memory:
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                create(Path(path))
             return cls(str(path), ownership)
         except (OSError, sqlite3.Error) as error:
             if ownership is not None:

@@ -52,10 +52,13 @@ from wagate.bootstrap.storage import (
     database_restore,
     database_revision,
     database_upgrade,
+    keys_beside,
     open_database,
     open_gateway,
+    orphans,
     rules,
 )
+from wagate.bootstrap.whatsapp import keeper, whatsapp_engine
 from wagate.clock import Clock, ManualClock, SystemClock
 from wagate.config import Settings
 from wagate.engines import base
@@ -80,8 +83,10 @@ __all__ = [
     "database_upgrade",
     "fetch_keys",
     "inspected",
+    "keys_beside",
     "open_gateway",
     "openapi_document",
+    "orphans",
     "running",
     "serve",
     "version",
@@ -231,13 +236,17 @@ def _customer_door(guard: Guard) -> Opened:
 
 
 def _engines(settings: Settings, gw: Gateway) -> dict[str, base.Engine]:
-    if not settings.sandbox:
-        return {}
+    engines: dict[str, base.Engine] = {}
+    if settings.sandbox:
 
-    def store_for(scope: str) -> base.Store:
-        return DatabaseStore(gw.db, engine="sandbox", scope=scope)
+        def store_for(scope: str) -> base.Store:
+            return DatabaseStore(gw.db, engine="sandbox", scope=scope)
 
-    return {"sandbox": SandboxEngine(store_for, gw.clock, seed=str(settings.sandbox_seed), files=gw.blobs)}
+        seed = str(settings.sandbox_seed)
+        engines["sandbox"] = SandboxEngine(store_for, gw.clock, seed=seed, files=gw.blobs)
+    # Also where it is off: sessions can be deleted then, and their keys must go with them.
+    engines["whatsapp"] = whatsapp_engine(settings, gw.blobs) if settings.whatsapp else keeper(settings, gw.blobs)
+    return engines
 
 
 async def _work(

@@ -5,7 +5,9 @@ Called by the package itself and by cli. Adapters of the database are named here
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +23,9 @@ from wagate.bootstrap.files import CannotStart, make_private
 from wagate.clock import SystemClock
 from wagate.config import Settings
 from wagate.engines.sandbox.engine import SandboxEngine
-from wagate.gateway import EngineFacts, Gateway, Rules
+from wagate.engines.whatsapp import stored
+from wagate.engines.whatsapp.engine import WhatsAppEngine
+from wagate.gateway import EngineFacts, Gateway, Rules, purges
 
 
 @contextlib.asynccontextmanager
@@ -58,18 +62,73 @@ async def database_revision(settings: Settings) -> tuple[str | None, str]:
     return await migrate.current_revision(settings.database_url), migrations.HEAD
 
 
-async def database_backup(settings: Settings, target: Path) -> None:
-    """Write a whole copy of the database while the gateway may run."""
+def keys_beside(backup: Path) -> Path:
+    """Where the keys of WhatsApp sessions go with a backup of the database."""
+    return backup.with_name(f"{backup.name}.keys")
+
+
+async def database_backup(settings: Settings, target: Path) -> int:
+    """Write a whole copy of the database while the gateway may run, and beside it the keys of the sessions that are
+    linked on this machine; of how many.
+
+    The keys are copied first: what was linked meanwhile says that its keys are missing, and what was logged out
+    meanwhile is removed. The other way round the database would know less than its sessions' keys.
+
+    Raises:
+        BackupFailed: as the sentence says; an older backup is still there.
+    """
     from wagate.backends import maintenance
 
-    await maintenance.backup(settings.database_url, target)
+    beside = keys_beside(target)
+    part = beside.with_name(f".{beside.name}.{os.getpid()}.part")
+    try:
+        count = await asyncio.to_thread(stored.copy, settings.whatsapp_folder, part)
+        if count:
+            maintenance.settle(part, beside)
+        await maintenance.backup(settings.database_url, target)
+        if not count:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise maintenance.BackupFailed(f"The sessions' keys could not be copied to {beside}: {error}.") from error
+    finally:
+        maintenance.remove(part)
+    return count
 
 
-async def database_restore(settings: Settings, source: Path) -> None:
-    """Put a backup in the database's place; no gateway may run."""
+async def database_restore(settings: Settings, source: Path) -> tuple[list[str], list[str]]:
+    """Put a backup in the database's place, and keys where there are none; no gateway may run. The sessions that have
+    their keys back, and those that kept the ones they have.
+
+    Raises:
+        BackupFailed, BackupUnusable: as the sentence says; of unusable keys it is told once the database is back.
+    """
     from wagate.backends import maintenance
 
     await maintenance.restore(settings.database_url, source)
+    beside = keys_beside(source)
+    if not beside.exists():
+        return [], []
+    try:
+        make_private(settings.whatsapp_folder)
+        return await asyncio.to_thread(stored.put_back, settings.whatsapp_folder, beside)
+    except stored.NoBackup as error:
+        raise maintenance.BackupUnusable(f"The database is back; the sessions' keys are not: {error}.") from error
+    except (OSError, stored.InUse) as error:
+        why = str(error) or "a host of them still runs"
+        raise maintenance.BackupFailed(f"The database is back; the sessions' keys are not: {why}.") from error
+
+
+async def orphans(settings: Settings) -> list[str]:
+    """The sessions whose keys lie here and that the database does not know.
+
+    Raises:
+        CannotStart, WagateError: the database cannot be asked.
+    """
+    kept = await asyncio.to_thread(stored.sessions, settings.whatsapp_folder)
+    if not kept:
+        return []
+    async with open_gateway(settings) as gw:
+        return await purges.unknown(gw, kept)
 
 
 async def open_database(settings: Settings, *, exclusive: bool) -> Database:
@@ -93,6 +152,15 @@ def rules(settings: Settings) -> Rules:
             actions=frozenset(action.__name__ for action in SandboxEngine.actions),
             chooses_wire_id=SandboxEngine.promises.chooses_wire_id,
             hosts_networks=True,
+        )
+    if settings.whatsapp:
+        facts["whatsapp"] = EngineFacts(
+            name="whatsapp",
+            contents=WhatsAppEngine.contents,
+            actions=frozenset(action.__name__ for action in WhatsAppEngine.actions),
+            chooses_wire_id=WhatsAppEngine.promises.chooses_wire_id,
+            hosts_networks=False,
+            takes_proxy=True,
         )
     return Rules(
         node=settings.node_id,

@@ -6,7 +6,6 @@ Each check is a function that looks and changes nothing; together they are `CHEC
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import shutil
 import socket
@@ -242,13 +241,57 @@ def modes(chosen: Settings) -> Iterator[Finding]:
         yield Finding(check="sandbox", state="warning", found="off, and new sessions would be on it", mend=mend)
     else:
         yield Finding(check="sandbox", state="ok", found="off")
-    if importlib.util.find_spec("neonize") is not None:
-        yield Finding(check="WhatsApp", state="ok", found="the library is installed")
-    elif chosen.engine == "whatsapp":
-        mend = "Install the extra wagate[whatsapp], or set WAGATE_ENGINE=sandbox."
-        yield Finding(check="WhatsApp", state="missing", found="the library is not installed", mend=mend)
+
+
+def whatsapp(chosen: Settings) -> Iterator[Finding]:
+    """Whether the library of the real network can be used. Hosts load its native part alone: libmagic is not needed."""
+    from wagate.bootstrap.whatsapp import library
+
+    usable, sentence = library()
+    if usable:
+        yield Finding(check="WhatsApp", state="ok", found=sentence if chosen.whatsapp else f"off; {sentence}")
+    elif chosen.whatsapp:
+        yield Finding(check="WhatsApp", state="missing", found="WAGATE_WHATSAPP is on", mend=sentence)
     else:
-        yield Finding(check="WhatsApp", state="note", found="the library is not installed; it is optional")
+        yield Finding(check="WhatsApp", state="note", found="off; the library is optional and not usable")
+    if chosen.engine == "whatsapp" and not chosen.whatsapp:
+        mend = "Set WAGATE_WHATSAPP=on, or WAGATE_ENGINE=sandbox."
+        yield Finding(check="engine", state="warning", found="whatsapp, which is off", mend=mend)
+    if chosen.whatsapp:
+        ffmpeg = shutil.which("ffmpeg")
+        found = f"made by {ffmpeg}" if ffmpeg else "none: there is no ffmpeg"
+        mend = "" if ffmpeg else "Optional: install ffmpeg, and phones show files before they have them."
+        yield Finding(check="previews", state="ok" if ffmpeg else "note", found=found, mend=mend)
+        found = f"kept in {chosen.whatsapp_folder}"
+        if chosen.database_url.startswith("sqlite:"):
+            yield Finding(check="WhatsApp keys", state="ok", found=found)
+        else:
+            mend = (
+                "They are not in PostgreSQL: sessions work on this machine only. `wagate db backup` copies them here."
+            )
+            yield Finding(check="WhatsApp keys", state="note", found=found, mend=mend)
+    if chosen.whatsapp_folder.exists():
+        yield from _orphans(chosen)
+
+
+def _orphans(chosen: Settings) -> Iterator[Finding]:
+    """Keys of sessions that the database does not know: an account can be used with them, and nobody shows it."""
+    from wagate import bootstrap
+    from wagate.errors import WagateError
+
+    place = chosen.whatsapp_folder
+    if (mode := stat.S_IMODE(place.stat().st_mode)) & 0o077:
+        found = f"{place} can be entered by others (mode {mode:o})"
+        yield Finding(check="WhatsApp keys", state="warning", found=found, mend=f"chmod 700 {place}")
+    try:
+        unknown = run(bootstrap.orphans(chosen))
+    except (bootstrap.CannotStart, WagateError, RuntimeError):
+        return  # the database's own check says why it cannot be asked
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "")
+        mend = f"Is it an older database? Restore the newer. Else unlink them on the phones and empty {place} of them."
+        found = f"keys of {len(unknown)} sessions that the database does not know: {shown}"
+        yield Finding(check="WhatsApp keys", state="warning", found=found, mend=mend)
 
 
 def tracing(chosen: Settings) -> Iterator[Finding]:
@@ -282,6 +325,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     logins,
     listening,
     modes,
+    whatsapp,
     tracing,
 )
 

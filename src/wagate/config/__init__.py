@@ -114,6 +114,12 @@ class Settings:
     engine: str = _setting(
         "sandbox", one_of("sandbox", "whatsapp"), "The engine of a new session that does not name one."
     )
+    whatsapp: bool = _setting(
+        False, SWITCH, "Whether sessions of the real network can be linked (needs `wagate[whatsapp]`)."
+    )
+    whatsapp_per_host: int = _setting(
+        8, whole(1, 64), "WhatsApp sessions that share a host process: so many are cut off together when one dies."
+    )
     sandbox: bool = _setting(True, SWITCH, "Whether the sandbox, its sessions and its routes exist.")
     sandbox_seed: int = _setting(
         0, whole(0, 2**31 - 1), "What the sandbox draws its numbers from: the same seed, the same network."
@@ -211,6 +217,11 @@ class Settings:
     def blobs_folder(self) -> Path:
         """Where the files of messages and uploads are kept."""
         return self.data_dir / "blobs"
+
+    @property
+    def whatsapp_folder(self) -> Path:
+        """Where the keys of WhatsApp sessions are kept."""
+        return self.data_dir / "whatsapp"
 
     @property
     def demo_key_file(self) -> Path:

@@ -4,7 +4,8 @@ What an implementer must keep:
 
 - `send` returns only when the network has the message. A raised error of the tree means that the network refused, or
   that its answer did not come (`NoAnswer`). `ConnectionLost` means that the line broke before an answer: the caller
-  sends the same `wire_id` again on the next connection, and the network must show one message.
+  sends the same `wire_id` again on the next connection, and the network must show one message. `NeverLeft` means that
+  nothing of it was written: whatever the engine promises, the caller may send it again.
 - Reports go to the `Sink` in the order in which the network told them, one call at a time for a connection. The sink
   returns when they are committed; only then may an engine that `acks_after_commit` acknowledge them to the network.
 - What an action changes has passed through the sink before the action's answer is returned.
@@ -34,13 +35,34 @@ class ConnectionLost(Exception):
     """The line to the network broke; what was under way has no known outcome."""
 
 
-class LinkEnded(Exception):
-    """The network ended this link while connecting: trying again by itself is of no use."""
+class NeverLeft(ConnectionLost):
+    """There was no line before anything of a send was written: it certainly did not go out, and may be sent again."""
 
-    def __init__(self, status: Literal["failed", "logged_out"], reason: Reason) -> None:
+
+class SinkClosed(Exception):
+    """The sink takes nothing more: this process does not hold the session any longer. Nothing of what it was given is
+    committed; who holds the session next is to be told.
+    """
+
+
+class NotTried(ConnectionLost):
+    """Nothing was tried, for others find just now that the network is away: ask again at once, the asking waits."""
+
+
+class LinkEnded(Exception):
+    """The network ended this link while connecting: trying again by itself is of no use.
+
+    `until`: before this moment, in epoch ms, it will not be let in either. Without a `reason` it is nothing that the
+    network said, and the log says it.
+    """
+
+    def __init__(
+        self, status: Literal["failed", "logged_out"], reason: Reason | None, until: int | None = None
+    ) -> None:
         super().__init__(reason)
+        self.until = until
         self.status: Literal["failed", "logged_out"] = status
-        self.reason: Reason = reason
+        self.reason: Reason | None = reason
 
 
 class Promises(Shape, frozen=True, kw_only=True):
@@ -86,10 +108,11 @@ class LineLost(Shape, frozen=True, kw_only=True):
 
 
 class Ended(Shape, frozen=True, kw_only=True):
-    """The network ended this link; the runner stops."""
+    """This link is over; the runner stops. `until`: before this moment, in epoch ms, the network lets nobody in."""
 
     status: Literal["failed", "logged_out"]
-    reason: Reason
+    reason: Reason | None
+    until: int | None = None
 
 
 class PeopleSeen(Shape, frozen=True, kw_only=True):
@@ -117,7 +140,7 @@ Report = (
 )
 
 Sink = Callable[[Sequence[Report]], Awaitable[None]]
-"""Takes reports; returns when they are committed."""
+"""Takes reports; returns when they are committed. Raises `SinkClosed`."""
 
 
 class Snapshot(Shape, frozen=True, kw_only=True):
@@ -187,7 +210,15 @@ class Engine(Protocol):
         ...
 
     async def forget(self, account: Account) -> None:
-        """The session is deleted: remove its keys. Nothing is unlinked on the phone."""
+        """The session is deleted or logged out: remove its keys. Nothing is unlinked on the phone.
+
+        Raises:
+            Unavailable: not now; they are in use, or not at hand.
+        """
+        ...
+
+    async def kept(self) -> list[str]:
+        """The sessions of which this machine keeps something beside the database, by their ids."""
         ...
 
     async def close(self) -> None:
@@ -271,6 +302,7 @@ __all__ = [
     "LinkTimedOut",
     "Linked",
     "NetworkHost",
+    "NeverLeft",
     "Outgoing",
     "PeopleSeen",
     "PresenceHeard",

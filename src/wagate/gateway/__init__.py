@@ -22,13 +22,14 @@ from wagate.errors import UnsupportedByEngine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """What the gateway needs to know of an engine without knowing engines."""
+    """What the gateway needs to know of an engine without knowing engines. `takes_proxy`: for each session."""
 
     name: str
     contents: frozenset[str]
     actions: frozenset[str]
     chooses_wire_id: bool
     hosts_networks: bool
+    takes_proxy: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

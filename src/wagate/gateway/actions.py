@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from wagate.backends.broker import Bell
-from wagate.errors import NoAnswer, SessionNotConnected, Unavailable, UnsupportedByEngine, WireError, from_wire
-from wagate.gateway import Gateway, leases, sessions
+from wagate.errors import NoAnswer, Unavailable, UnsupportedByEngine, WireError, from_wire
+from wagate.gateway import Gateway, leases, sessions, waits
 from wagate.model import Shape
 from wagate.model.actions import Action
 from wagate.model.organizations import Caller
@@ -35,7 +35,7 @@ async def require_connected(gw: Gateway, caller: Caller, session_id: str) -> Ses
     """
     session = await sessions.require(gw.db, caller, session_id)
     if session.status != "working":
-        raise SessionNotConnected
+        raise await waits.offline(gw.db, session, gw.clock.now())
     return session
 
 

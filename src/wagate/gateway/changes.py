@@ -13,6 +13,7 @@ Called by api/changes (what is asked, made into contents), dispatch (own changes
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -72,6 +73,9 @@ DELETE FROM {table} WHERE organization_id = :organization_id AND session_id = :s
 _GONE = msgspec.json.encode(GoneContent()).decode()
 
 
+EDIT_MS = 15 * 60_000
+"""How long WhatsApp lets one edit a message."""
+
 # What is asked
 
 
@@ -79,7 +83,7 @@ async def edit(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, t
     """A new text for an own message. One that is not stored is taken for the account's own: the network decides.
 
     Raises what `targets.point` does, and:
-        Refused: the message is another's, was revoked, or has no text.
+        Refused: the message is another's, was revoked, has no text, or is older than WhatsApp lets one edit.
     """
     own = await targets.point(gw, caller, session_id, msgspec.structs.replace(pointer, sender=""))
     if own.found is None and (await targets.point(gw, caller, session_id, pointer)).found is not None:
@@ -88,6 +92,9 @@ async def edit(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, t
         raise Refused("the message was revoked")
     if own.found is not None and contents.reworded(own.found.content, text) is None:
         raise Refused("a message of this type has no text to edit")
+    # WhatsApp carries a late edit, for it cannot read it, and phones do not show it: nobody else would say no.
+    if own.found is not None and gw.clock.now() - own.found.timestamp > EDIT_MS:
+        raise Refused("the message is too old to be edited", reason="too_old")
     return EditContent(target=own.target, text=text)
 
 
@@ -251,12 +258,25 @@ async def _reacted(tx: Tx, held: Held, made: Made, found: Found | None) -> Fact 
 async def _voted(tx: Tx, held: Held, made: Made, found: Found | None) -> Fact | None:
     assert isinstance(made.content, VoteContent)
     options = made.content.options
-    if found is not None and found.type == "poll":
+    if found is not None and isinstance(found.content, PollContent):
+        options = _labels(found.content, options)
         who = {"person": contacts.canonical(made.sender), "timestamp": made.timestamp}
         name, chosen = made.sender.push_name or None, msgspec.json.encode(options).decode()
         if not await tx.run(_VOTE, **_key(held, made, found), **who, name=name, options=chosen):
             return None
     return "poll.vote", PollVote(**_fields(made, "poll_vote"), selected_options=options)
+
+
+def _labels(poll: PollContent, chosen: list[str]) -> list[str]:
+    """What somebody chose, by the poll's own labels and in its order.
+
+    Networks that encrypt votes tell an option by its hash: the SHA-256 of the label, in hex. What is neither a label of
+    this poll nor the hash of one stays as it is, behind the others.
+    """
+    by_hash = {sha256(option.encode()).hexdigest(): option for option in poll.options}
+    named = [option if option in poll.options else by_hash.get(option, option) for option in chosen]
+    known = [option for option in poll.options if option in named]
+    return known + [option for option in dict.fromkeys(named) if option not in known]
 
 
 def _key(held: Held, made: Made, found: Found) -> dict[str, Any]:

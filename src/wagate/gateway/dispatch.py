@@ -30,7 +30,7 @@ from wagate.gateway import (
 from wagate.gateway.events import Fact
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import Entry, status_fact
-from wagate.model import Shape
+from wagate.model import Shape, jid
 from wagate.model.contents import AlbumContent, Change, GoneContent, MessageContent
 from wagate.model.messages import Ack, Receipt, SendError
 from wagate.model.organizations import Caller
@@ -49,6 +49,20 @@ WHERE position IN (
 RETURNING {outbox.COLUMNS}, attempts
 """
 _CLAIM_PAID = _CLAIM.replace("AND ready = 1", "AND ready = 1 AND budgeted_at IS NOT NULL")
+# Chats in which something was said that arrived: all but first contacts, which only people can be.
+_IS_KNOWN = """AND (outbox.chat_jid NOT LIKE '%@s.whatsapp.net' AND outbox.chat_jid NOT LIKE '%@lid' OR EXISTS (
+      SELECT 1 FROM messages m WHERE m.organization_id = outbox.organization_id AND m.session_id = outbox.session_id
+        AND m.chat_jid = outbox.chat_jid AND (m.from_me = 0 OR m.status IS NULL OR m.status <> 'failed')))"""
+_CLAIM_KNOWN = _CLAIM.replace("AND ready = 1", f"AND ready = 1 {_IS_KNOWN}")
+_CLAIM_KNOWN_PAID = _CLAIM_PAID.replace("AND ready = 1", f"AND ready = 1 {_IS_KNOWN}")
+_KNOWS = """
+SELECT 1 FROM messages WHERE organization_id = :organization_id AND session_id = :session_id AND chat_jid = :chat
+  AND (from_me = 0 OR status IS NULL OR status <> 'failed') LIMIT 1
+"""
+_PUT_BACK = """
+UPDATE outbox SET status = 'queued', dispatched_at = NULL WHERE organization_id = :organization_id AND id = :id
+  AND status = 'pending'
+"""
 _REQUEUE = """
 UPDATE outbox SET status = 'queued' WHERE organization_id = :organization_id AND session_id = :session_id
   AND status = 'pending' AND NOT id IN ({each:under_way})
@@ -100,8 +114,9 @@ class Claimed(Shape, frozen=True, kw_only=True):
     again_at: int | None = None
 
 
-async def claim(gw: Gateway, held: Held, *, limit: int) -> Claimed:
-    """Take up to `limit` entries whose turn it is; the message events `pending` are recorded with it.
+async def claim(gw: Gateway, held: Held, *, limit: int, strangers: bool = True) -> Claimed:
+    """Take up to `limit` entries whose turn it is; the message events `pending` are recorded with it. Without
+    `strangers` those wait that would be the first word to somebody.
 
     Raises:
         LeaseLost: the session is another's, or does not work any more.
@@ -112,14 +127,15 @@ async def claim(gw: Gateway, held: Held, *, limit: int) -> Claimed:
         rates = await tx.one(_HOLD, **here, epoch=held.epoch)
         if rates is None:
             raise LeaseLost
+        free, paid_for = (_CLAIM, _CLAIM_PAID) if strangers else (_CLAIM_KNOWN, _CLAIM_KNOWN_PAID)
         if rates[0] == 0 and rates[1] == 0:
-            rows = await tx.all(_CLAIM, **here, epoch=held.epoch, now=now, budgeted=0, limit=limit)
+            rows = await tx.all(free, **here, epoch=held.epoch, now=now, budgeted=0, limit=limit)
             return Claimed(entries=await _dispatched(tx, held, now, rows))
-        paid = await tx.all(_CLAIM_PAID, **here, epoch=held.epoch, now=now, budgeted=1, limit=limit)
+        paid = await tx.all(paid_for, **here, epoch=held.epoch, now=now, budgeted=1, limit=limit)
         session = await _session(tx, held)
         room, free_at = await budgets.room(tx, session, now)
         rest = min(room, limit - len(paid))
-        rows = [] if rest <= 0 else await tx.all(_CLAIM, **here, epoch=held.epoch, now=now, budgeted=1, limit=rest)
+        rows = [] if rest <= 0 else await tx.all(free, **here, epoch=held.epoch, now=now, budgeted=1, limit=rest)
         waiting = room <= len(rows) and await budgets.waiting(tx, session, most=1) > 0
         again = max(free_at, now + 100) if waiting and room <= 0 else (now if waiting else None)
         return Claimed(entries=await _dispatched(tx, held, now, [*paid, *rows]), again_at=again)
@@ -128,6 +144,25 @@ async def claim(gw: Gateway, held: Held, *, limit: int) -> Claimed:
     if claimed.entries:
         events.hint(gw, held.organization_id)
     return claimed
+
+
+async def knows(gw: Gateway, held: Held, chat: str) -> bool:
+    """Whether something was said in this chat that arrived; always, where it is nobody's own."""
+    return jid.chat_type(chat) != "dm" or await gw.db.one(_KNOWS, **place(held), chat=chat) is not None
+
+
+async def put_back(gw: Gateway, held: Held, entry: Entry) -> None:
+    """An entry that was claimed, and certainly did not go out, waits on at its place.
+
+    Raises:
+        LeaseLost: the session is another's.
+    """
+
+    async def work(tx: Tx) -> None:
+        await leases.fence(tx, held)
+        await tx.run(_PUT_BACK, organization_id=held.organization_id, id=entry.id)
+
+    await gw.db.write(work)
 
 
 async def requeue(gw: Gateway, held: Held, *, under_way: list[str], resend: bool) -> None:

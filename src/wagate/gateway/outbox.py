@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from wagate.backends.database import Reader, Row, Tx
-from wagate.errors import Conflict, NotFound, RateLimited, SessionNotConnected, UnsupportedByEngine
+from wagate.errors import Conflict, NotFound, RateLimited, UnsupportedByEngine
 from wagate.gateway import (
     EngineFacts,
     Gateway,
@@ -28,6 +28,7 @@ from wagate.gateway import (
     events,
     media,
     sessions,
+    waits,
 )
 from wagate.gateway.contexts import Place
 from wagate.gateway.events import Fact
@@ -137,7 +138,7 @@ async def foresee(gw: Gateway, caller: Caller, session_id: str, coming: Coming) 
         if known is not None:
             return known
     facts = gw.rules.engine(session.engine)
-    _must_be_able(session, coming.mode)
+    await _must_be_able(gw.db, session, coming.mode, gw.clock.now())
     if coming.kind not in facts.contents:
         raise UnsupportedByEngine
     if coming.mode == "sync" and budgets.limited(session):
@@ -169,7 +170,7 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         now = gw.clock.now()
         contents.must_end_later(offer.content, now)
         facts = gw.rules.engine(session.engine)
-        _must_be_able(session, offer.mode)
+        await _must_be_able(tx, session, offer.mode, now)
         if contents.kind(offer.content) not in facts.contents:
             raise UnsupportedByEngine
         budgeted = offer.mode == "sync" and budgets.limited(session)
@@ -389,12 +390,12 @@ def _first(row: Row, gw: Gateway, caller: Caller, offer: Offer | Coming) -> Entr
     return first
 
 
-def _must_be_able(session: Session, mode: str) -> None:
+async def _must_be_able(reader: Reader, session: Session, mode: str, now: int) -> None:
     if session.status == "working":
         return
     linked = not isinstance(session.wa_jid, UnsetType)
     if not (mode == "async" and linked and session.status == "starting"):
-        raise SessionNotConnected
+        raise await waits.offline(reader, session, now)
 
 
 async def _within_budget(reader: Reader, session: Session, now: int) -> None:

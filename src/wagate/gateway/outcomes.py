@@ -25,7 +25,7 @@ from wagate.errors import (
     Unavailable,
     WagateError,
 )
-from wagate.gateway import Gateway, events, leases, outbox, sessions
+from wagate.gateway import Gateway, events, leases, outbox, sessions, waits
 from wagate.gateway.dispatch import NEXT, Decided, place, settled, tell
 from wagate.gateway.leases import Held
 from wagate.gateway.outbox import Entry, status_fact
@@ -86,7 +86,10 @@ async def wait(gw: Gateway, caller: Caller, entry: Entry, *, patience: float | N
         while True:
             now = await outbox.require(gw.db, caller, entry.session_id, entry.id)
             if now.status not in ("queued", "pending"):
-                return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
+                try:
+                    return _outcome(msgspec.structs.replace(now, replayed=entry.replayed))
+                except WagateError as error:
+                    raise await waits.explained(gw, caller.organization_id, entry.session_id, error) from None
             if closing.rung:
                 again = "the gateway is stopping; the send stays accepted: ask again with the same Idempotency-Key"
                 raise Unavailable(again, outboxId=entry.id)

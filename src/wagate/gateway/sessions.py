@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from wagate.backends.broker import Bell
 from wagate.backends.database import Reader, Row, Tx
 from wagate.errors import BadRequest, Conflict, Forbidden, NotFound
-from wagate.gateway import Gateway, Window, events, webhooks
+from wagate.gateway import Gateway, Window, events, proxies, webhooks
 from wagate.model import ids
 from wagate.model.events import SessionStatus
 from wagate.model.organizations import Caller
@@ -40,13 +40,13 @@ SELECT {_COLUMNS} FROM sessions WHERE id > :after ORDER BY id LIMIT :limit
 """
 _INSERT = """
 INSERT INTO sessions (id, organization_id, engine, status, wanted, label, created_by_user_id, auto_read,
-  presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id, remarks)
+  presence_typing, rate_per_min, rate_per_hour, created_at, updated_at, gateway_id, proxy, remarks)
 VALUES (:id, :organization_id, :engine, 'stopped', 'none', :label, :user_id, :auto_read, :presence_typing,
-  :rate_per_min, :rate_per_hour, :now, :now, :node, :remarks)
+  :rate_per_min, :rate_per_hour, :now, :now, :node, :proxy, :remarks)
 """
 _UPDATE = f"""
 UPDATE sessions SET label = :label, auto_read = :auto_read, presence_typing = :presence_typing,
-  rate_per_min = :rate_per_min, rate_per_hour = :rate_per_hour, updated_at = :now
+  rate_per_min = :rate_per_min, rate_per_hour = :rate_per_hour, proxy = :proxy, updated_at = :now
 WHERE organization_id = :organization_id AND id = :id RETURNING {_COLUMNS}
 """
 _WANT = f"""
@@ -109,9 +109,8 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, setup: Set
     engine = wish.engine or gw.rules.default_engine
     if engine not in gw.rules.engines:
         raise BadRequest.field("engine", f"`{engine}` is not switched on here")
-    if wish.proxy_url is not None:
-        raise BadRequest.field("proxyUrl", f"engine `{engine}` connects to no network that a proxy could reach")
     id, now = ids.mint("ses", gw.clock.now()), gw.clock.now()
+    proxy = proxies.sealed(gw, id, engine, wish.proxy_url)
     rate_per_min, rate_per_hour = setup.rates or (gw.rules.rate_per_min, gw.rules.rate_per_hour)
     hook = None
     if setup.webhook is not None:
@@ -132,6 +131,7 @@ async def create(gw: Gateway, caller: Caller, wish: CreateSession, *, setup: Set
             rate_per_hour=rate_per_hour,
             now=now,
             node=gw.rules.node,
+            proxy=proxy,
             remarks=setup.remarks,
         )
         if hook is not None:
@@ -221,12 +221,15 @@ async def page_of_all(gw: Gateway, window: Window) -> tuple[list[Session], list[
 
 
 async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> Session:
-    """Change settings; absent ones stay."""
-    if wish.proxy_url is not None:
-        raise BadRequest.field("proxyUrl", "the session's engine connects to no network that a proxy could reach")
+    """Change settings; absent ones stay. Another proxy is taken at the next start or restart.
+
+    Raises:
+        BadRequest: a proxy that cannot be used.
+    """
 
     async def work(tx: Tx) -> Row | None:
         old = await require(tx, caller, id)
+        proxy = await proxies.kept(tx, caller.organization_id, id)
         return await tx.one(
             _UPDATE,
             organization_id=caller.organization_id,
@@ -237,6 +240,7 @@ async def update(gw: Gateway, caller: Caller, id: str, wish: UpdateSession) -> S
             presence_typing=int(old.presence_typing if wish.presence_typing is None else wish.presence_typing),
             rate_per_min=old.rate_per_min if wish.rate_per_min is None else wish.rate_per_min,
             rate_per_hour=old.rate_per_hour if wish.rate_per_hour is None else wish.rate_per_hour,
+            proxy=proxies.sealed(gw, id, old.engine, wish.proxy_url, old=proxy),
         )
 
     row = await gw.db.write(work)

@@ -9,14 +9,14 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.backends.database import Reader
-from wagate.errors import SessionNotConnected
-from wagate.gateway import Gateway, contacts, contents, sessions
+from wagate.gateway import Gateway, contacts, contents, sessions, waits
 from wagate.model.contents import Content, Target
 from wagate.model.events import EventType
 from wagate.model.organizations import Caller
 
 _FIND = """
-SELECT position, author, type, content, deleted, edited FROM messages WHERE organization_id = :organization_id
+SELECT position, author, type, content, deleted, edited, timestamp FROM messages
+  WHERE organization_id = :organization_id
   AND session_id = :session_id AND wire_id = :wire_id AND chat_jid = :chat
   AND (:anybody = 1 OR author IN ({each:authors})) ORDER BY position DESC LIMIT 1
 """
@@ -31,7 +31,10 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored message. `author` is empty for the account itself, `edited` when that was last done, 0 for never."""
+    """A stored message. `author` is empty for the account itself, `edited` when that was last done, 0 for never.
+
+    `timestamp`: when it was said.
+    """
 
     position: int
     chat: str
@@ -40,6 +43,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     content: Content
     deleted: bool
     edited: int
+    timestamp: int
 
 
 class Pointed(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +63,7 @@ async def point(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer) 
     """
     session = await sessions.require(gw.db, caller, session_id)
     if session.status != "working":
-        raise SessionNotConnected
+        raise await waits.offline(gw.db, session, gw.clock.now())
     if pointer.sender and pointer.sender in (session.wa_jid, session.wa_lid):
         pointer = msgspec.structs.replace(pointer, sender="")
     found = await find(gw.db, caller.organization_id, session_id, pointer)
@@ -98,4 +102,5 @@ async def find(reader: Reader, organization_id: str, session_id: str, pointer: P
         content=contents.decode(row[3]),
         deleted=row[4] == 1,
         edited=row[5],
+        timestamp=row[6],
     )

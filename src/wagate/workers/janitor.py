@@ -99,6 +99,17 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
                 continue
             while await purges.continue_with(gw, purge):
                 pass
+    for name, engine in engines.items():
+        with _alone(f"keys of {name}"):
+            await _forget_keys(gw, name, engine)
+
+
+async def _forget_keys(gw: Gateway, name: str, engine: base.Engine) -> None:
+    """What a session that was logged out has left: by the phone, or by a process that died in the middle of it."""
+    kept = await engine.kept()
+    for each in await purges.kept_in_vain(gw, name, kept) if kept else []:
+        with contextlib.suppress(Unavailable):
+            await engine.forget(base.Account(session_id=each.session_id, organization_id=each.organization_id))
 
 
 @contextlib.contextmanager
@@ -113,12 +124,15 @@ def _alone(what: str) -> Iterator[None]:
 
 
 async def _forgotten(gw: Gateway, engine: base.Engine | None, purge: purges.Purge) -> bool:
-    """Have the engine remove the session's keys; False: its network is not at hand, so this is for a later round."""
+    """Have the engine remove the session's keys; False: not now (its network is not at hand, its host has them still),
+    so this is for a later round.
+    """
     if engine is None:
         return True
     try:
         await engine.forget(base.Account(session_id=purge.session_id, organization_id=purge.organization_id))
     except Unavailable:
-        await leases.need_network(gw, purge.organization_id)
+        if (facts := gw.rules.engines.get(purge.engine)) is not None and facts.hosts_networks:
+            await leases.need_network(gw, purge.organization_id)
         return False
     return True

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from wagate.backends.sealing import CannotOpen
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes
+from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes, proxies, waits
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
@@ -27,13 +28,16 @@ from wagate.telemetry import traces
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
+from wagate.workers.lasting import lasting
+from wagate.workers.newcomers import Newcomers
 from wagate.workers.typist import type_first
+from wagate.workers.unlinking import unlink
 
 log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
-_LOGOUT_TRIES_SECONDS = 8.0
+_SEALED_SECONDS = 30.0
 
 
 class Runner:
@@ -42,13 +46,13 @@ class Runner:
     __slots__ = (
         "_again",
         "_backfiller",
-        "_claims",
         "_connection",
         "_ended",
         "_engine",
         "_fetcher",
         "_gw",
         "_lost",
+        "_newcomers",
         "_online",
         "_sends",
         "_stops",
@@ -64,10 +68,10 @@ class Runner:
         self._connection: base.Connection | None = None
         self._backfiller = Backfiller(gw)
         self._fetcher = Fetcher(gw, held)
+        self._newcomers = Newcomers(gw)
         self._lost = False
         self._ended: base.Ended | None = None
         self._online = False
-        self._claims = True
         self._again: int | None = None
         self._sends: dict[str, asyncio.Task[None]] = {}
         self._stops: list[Any] = []
@@ -128,12 +132,21 @@ class Runner:
             self._sends[entry.id] = asyncio.ensure_future(self._send(entry))
 
     async def _open(self) -> None:
+        try:
+            proxy_url = await self._lasting(proxies.of, self._gw, self.held.organization_id, self.held.id)
+        except CannotOpen as sealed:
+            # Never without it: the customer does not want to be seen from here.
+            log.error("a session's proxy cannot be read", session=self.held.id, error=str(sealed))
+            await self._gw.clock.sleep(_SEALED_SECONDS)
+            raise LeaseLost from None
         account = base.Account(
             session_id=self.held.id,
             organization_id=self.held.organization_id,
             jid=self.held.wa_jid,
             lid=self.held.wa_lid,
+            proxy_url=proxy_url,
         )
+        await self._lasting(self._newcomers.recall, self.held)
         self._connection = await self._engine.open(account, self._sink)
         subject = f"runner.{self.held.id}"
         self._stops.append(self._gw.broker.respond(subject, self._perform))
@@ -144,23 +157,40 @@ class Runner:
     async def _close(self) -> None:
         for stop in self._stops:
             stop()
-        await self._backfiller.close()
-        await self._fetcher.close()
         for task in self._sends.values():
             task.cancel()
-        if self._sends:
-            await asyncio.gather(*self._sends.values(), return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        line = [] if self._connection is None else [self._connection.close()]
+        # The connection waits for none of the others: they may be waiting for a database that does not answer.
+        closing = [*line, self._backfiller.close(), self._fetcher.close(), *self._sends.values()]
+        outcomes = await asyncio.gather(*closing, return_exceptions=True)
+        if line and isinstance(outcomes[0], Exception):
+            raise outcomes[0]
 
     async def _link(self) -> None:
         """Wait for a phone; returns when linked, raises LeaseLost when that is over."""
-        await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
-        await self._line.link()
-        while self.held.wa_jid is None:
-            await self.wake_up.wait()
-            self.wake_up.clear()
+        tries = 0
+        while True:
+            await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
+            self._lost = False
+            try:
+                await self._line.link()
+                while not self._lost:
+                    await self.wake_up.wait()
+                    self.wake_up.clear()
+                    self._stop_if_ended()
+            except base.ConnectionLost:
+                pass
+            except base.LinkEnded as end:
+                await self._end(base.Ended(status=end.status, reason=end.reason, until=end.until))
             self._stop_if_ended()
+            if self.held.wa_jid is not None:
+                return
+            await self._rest(tries)
+            tries += 1
+
+    async def _rest(self, tries: int) -> None:
+        # Full jitter: sessions that were cut off together do not come back together.
+        await self._gw.clock.sleep(random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST)))
 
     async def _stay_online(self) -> None:
         tries = 0
@@ -169,16 +199,17 @@ class Runner:
                 await self._connect()
                 tries = 0
                 await self._serve()
+            except base.NotTried:
+                self._stop_if_ended()
+                continue
             except base.ConnectionLost:
                 pass
             except base.LinkEnded as end:
-                await self._end(base.Ended(status=end.status, reason=end.reason))
+                await self._end(base.Ended(status=end.status, reason=end.reason, until=end.until))
             self._stop_if_ended()
             await self._offline()
-            # Full jitter: sessions that were cut off together do not come back together.
-            delay = random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST))
+            await self._rest(tries)
             tries += 1
-            await self._gw.clock.sleep(delay)
 
     async def _connect(self) -> None:
         self._lost = False
@@ -226,7 +257,7 @@ class Runner:
         if room <= 0:
             return
         try:
-            claimed = await dispatch.claim(self._gw, self.held, limit=room)
+            claimed = await dispatch.claim(self._gw, self.held, limit=room, strangers=self._newcomers.welcome)
         except StorageUnavailable:
             self._again = self._gw.clock.now() + 500
             return
@@ -239,8 +270,13 @@ class Runner:
         traces.current.set(entry.traceparent)
         more = False
         try:
-            outcome = await self._lasting(self._answer, entry)
-            if outcome is not None:
+            outcome = await self._lasting(self._newcomers.turned_away, self.held, entry)
+            outcome = outcome or await self._lasting(self._answer, entry)
+            welcome_before = self._newcomers.welcome
+            waiting = await self._lasting(self._newcomers.waits, self.held, entry, outcome)
+            if self._newcomers.welcome and not welcome_before:
+                self.wake()
+            if outcome is not None and not waiting:
                 more = await self._lasting(dispatch.settle, self._gw, self.held, entry, outcome)
         except LeaseLost:
             self._lose()
@@ -254,6 +290,7 @@ class Runner:
         """What the network said; None when the line broke, so that the entry goes out again.
 
         Raises:
+            LeaseLost: the session is another's.
             StorageUnavailable: nothing was said; the same wire id may go out again.
         """
         outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
@@ -266,6 +303,11 @@ class Runner:
                     return await self._line.send(outgoing)
         except TimeoutError:
             return NoAnswer()
+        except base.NeverLeft:
+            await dispatch.put_back(self._gw, self.held, entry)
+            # The line may not have told yet that it is lost: claimed again on it, the entry would only come back.
+            self._lose()
+            return None
         except base.ConnectionLost:
             return None if self._engine.promises.chooses_wire_id else NoAnswer()
         except StorageUnavailable:
@@ -295,7 +337,7 @@ class Runner:
             return actions.encode_answer(await self._line.perform(action))
         except WagateError as error:
             return actions.encode_error(to_wire(error))
-        except base.ConnectionLost:
+        except (base.ConnectionLost, base.SinkClosed):
             return actions.encode_error(to_wire(NoAnswer()))
         except Exception:
             log.exception("action failed", session=self.held.id, action=type(action).__name__)
@@ -307,7 +349,7 @@ class Runner:
             await self._take(reports)
         except LeaseLost:
             self._lose()
-            raise
+            raise base.SinkClosed from None
 
     async def _take(self, reports: Sequence[base.Report]) -> None:
         said = [r for r in reports if isinstance(r, inbox.STORED)]
@@ -344,6 +386,8 @@ class Runner:
 
     async def _end(self, end: base.Ended) -> None:
         self._ended = end
+        if end.until is not None:
+            await self._lasting(waits.banned, self._gw, self.held, end.until)
         if end.status == "logged_out":
             await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=end.reason))
         else:
@@ -357,20 +401,8 @@ class Runner:
             raise LeaseLost
 
     async def _log_out(self) -> None:
-        reason: Any = "unlink_unconfirmed"
-        deadline = asyncio.get_running_loop().time() + _LOGOUT_TRIES_SECONDS
-        while asyncio.get_running_loop().time() < deadline:
-            try:
-                await self._line.connect()
-                await self._line.logout()
-                reason = None
-                break
-            except base.LinkEnded:
-                reason = None
-                break
-            except base.ConnectionLost:
-                await asyncio.sleep(0.5)
-        await self._engine.forget(base.Account(session_id=self.held.id, organization_id=self.held.organization_id))
+        account = base.Account(session_id=self.held.id, organization_id=self.held.organization_id)
+        reason = await unlink(self._engine, self._line, account)
         await self._lasting(lambda: leases.unlinked(self._gw, self.held, reason=reason))
 
     @property
@@ -380,12 +412,4 @@ class Runner:
         return self._connection
 
     async def _lasting(self, write: Any, *with_these: Any) -> Any:
-        """Write, and while the database cannot be written, try again: what the network said must not be lost."""
-        delay = 0.1
-        while True:
-            try:
-                return await write(*with_these)
-            except StorageUnavailable:
-                log.warning("database cannot be written; trying again", session=self.held.id, seconds=delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
+        return await lasting(self.held.id, write, *with_these)

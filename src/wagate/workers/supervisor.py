@@ -1,16 +1,18 @@
 """Takes and keeps leases: starts a runner for each session won, stops it for each one lost.
 
-One loop for the whole process. Hints make it quick, polling makes it sure. It also holds the networks that engines host
-for organizations, and answers what is asked of them. Started and stopped by bootstrap.
+One loop takes and judges: hints make it quick, polling makes it sure. Another renews, whatever the first waits for. A
+third stops everything that runs here before the leases run out, where they cannot be renewed: whoever takes them then
+finds nobody connected. It also holds the networks that engines host for organizations, and answers what is asked of
+them. Started and stopped by bootstrap.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -22,6 +24,7 @@ from wagate.gateway import Gateway, actions, backfills, dispatch, leases
 from wagate.gateway.leases import Held
 from wagate.model.sandbox import NetworkAction
 from wagate.workers.runner import Runner
+from wagate.workers.tenure import Tenure
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,9 @@ class Supervisor:
         self._engines = engines
         self._runners: dict[str, tuple[Runner, asyncio.Task[None]]] = {}
         self._networks: dict[str, Unsubscribe] = {}
+        self._stopping: dict[str, asyncio.Task[None]] = {}
+        self._releases: set[asyncio.Task[None]] = set()
+        self._tenure = Tenure(gw.clock, gw.rules.lease_seconds)
         self._hinted: set[str] = set()
         self._woken = asyncio.Event()
         self._unsubscribe = gw.broker.subscribe("sessions", self._hint)
@@ -47,44 +53,74 @@ class Supervisor:
 
     async def run(self) -> None:
         """Take, keep and let go, for ever."""
-        rules, loop = self._gw.rules, asyncio.get_running_loop()
-        keep_at = loop.time() + rules.lease_seconds / 3
+        self._tenure = Tenure(self._gw.clock, self._gw.rules.lease_seconds)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rounds(), name="leases: rounds")
+            group.create_task(self._renew(), name="leases: renewing")
+            group.create_task(self._guard(), name="leases: guard")
+
+    async def _rounds(self) -> None:
+        loop = asyncio.get_running_loop()
         look_at = loop.time()
         self._woken.set()
         while True:
             # Not `wait_for`: it may swallow a cancellation that comes together with the hint.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(rules.poll_seconds):
+                async with asyncio.timeout(self._gw.rules.poll_seconds):
                     await self._woken.wait()
             self._woken.clear()
             try:
                 await self._look_at_hints()
-                await self._acquire()
-                if loop.time() >= keep_at:
-                    await self._keep()
-                    keep_at = loop.time() + rules.lease_seconds / 3
+                if not self._tenure.over:
+                    await self._acquire()
                 if loop.time() >= look_at:
                     await self._wake_waiting()
-                    look_at = loop.time() + rules.poll_seconds
+                    look_at = loop.time() + self._gw.rules.poll_seconds
             except StorageUnavailable:
-                log.warning("database cannot be written; leases are not renewed")
+                log.warning("database cannot be written; no session is taken up")
                 await asyncio.sleep(0.5)
             except Exception:
                 # Without this loop no session would ever be looked after again.
                 log.exception("round failed")
                 await asyncio.sleep(1)
 
+    async def _renew(self) -> None:
+        """Keep the leases, whatever the rounds wait for."""
+        while True:
+            await asyncio.sleep(self._tenure.tick)
+            if not self._tenure.due:
+                continue
+            try:
+                async with asyncio.timeout(self._gw.rules.lease_seconds / 3):
+                    await self._keep()
+            except (StorageUnavailable, TimeoutError):
+                self._tenure.refused()
+                log.warning("database cannot be written; leases are not renewed", seconds_left=self._tenure.left)
+            except Exception:
+                self._tenure.refused()
+                log.exception("renewing failed")
+
+    async def _guard(self) -> None:
+        """Stop what runs here before somebody else may take it."""
+        while True:
+            await asyncio.sleep(self._tenure.tick)
+            if not self._tenure.over or not (self._runners or self._networks):
+                continue
+            log.error("leases cannot be renewed: all that runs here is stopped", sessions=len(self._runners))
+            for id in list(self._runners):
+                self._abandon(id)
+            for organization_id in list(self._networks):
+                self._leave(organization_id)
+
     async def close(self) -> None:
         """Stop every runner and give back what is held."""
         self._unsubscribe()
-        held = [runner.held for runner, _ in self._runners.values()]
-        await asyncio.gather(*(self._stop(one.id) for one in held))
-        for organization_id, stop in self._networks.items():
-            stop()
-            # A network is left as after a crash where the database cannot be written: the next life takes it up.
-            with contextlib.suppress(WagateError):
-                await self._host().release(organization_id)
-        self._networks.clear()
+        for release in self._releases:
+            release.cancel()
+        await asyncio.gather(*(self._stop(id) for id in list(self._runners)))
+        for organization_id in list(self._networks):
+            self._leave(organization_id)
+        await asyncio.gather(*self._stopping.values(), *self._releases, return_exceptions=True)
         with contextlib.suppress(WagateError):
             await leases.reap(self._gw, everyone=False)
 
@@ -131,15 +167,15 @@ class Supervisor:
                 return
 
     def _running(self) -> leases.Running:
-        return leases.Running(sessions=list(self._runners), networks=list(self._networks))
+        """What is not to be taken anew: what runs, and what is not over yet."""
+        return leases.Running(sessions=[*self._runners, *self._stopping], networks=[*self._networks, *self._stopping])
 
     async def _start(self, held: Held) -> None:
         engine = self._engines.get(held.engine)
         if engine is None:
             log.error("the session's engine is switched off here", session=held.id, engine=held.engine)
             return
-        if held.id in self._runners:
-            await self._stop(held.id)
+        await self._stop(held.id)
         runner = Runner(self._gw, engine, held)
         task = asyncio.create_task(runner.run())
         self._runners[held.id] = (runner, task)
@@ -164,22 +200,74 @@ class Supervisor:
         await _lasting(lambda: leases.release(self._gw, held))
 
     async def _stop(self, id: str) -> None:
-        runner, task = self._runners.pop(id, (None, None))
-        if runner is None or task is None:
-            return
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(task, return_exceptions=True)
+        """End a session's runner; returns when its connection is closed, whoever began that."""
+        self._cancel(id)
+        if stopping := self._stopping.get(id):
+            await asyncio.shield(stopping)
+
+    def _cancel(self, id: str) -> None:
+        _, task = self._runners.pop(id, (None, None))
+        if task is not None:
+            task.cancel()
+            self._ending(id, _ended(task))
+
+    def _abandon(self, id: str) -> None:
+        """Stop a session that may be another's in a moment, and let it go as soon as that can be written."""
+        runner, _ = self._runners[id]
+        self._cancel(id)
+
+        async def give_back() -> None:
+            await self._stop(id)
+            await _lasting(lambda: leases.release(self._gw, runner.held))
+
+        release = asyncio.ensure_future(give_back())
+        self._releases.add(release)
+        release.add_done_callback(self._releases.discard)
+
+    def _leave(self, organization_id: str) -> None:
+        """Let a network go."""
+        self._networks.pop(organization_id)()
+        self._ending(organization_id, self._left(organization_id))
+
+    async def _left(self, organization_id: str) -> None:
+        # A network is left as after a crash where the database cannot be written: the next life takes it up.
+        with contextlib.suppress(WagateError):
+            await self._host().release(organization_id)
+
+    def _ending(self, id: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._stopping[id] = asyncio.ensure_future(work)
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._stopping.pop(id, None)
+            if not done.cancelled() and done.exception() is not None:
+                log.error("what was stopped failed", id=id, exc_info=done.exception())
+            self._woken.set()
+
+        task.add_done_callback(over)
 
     async def _keep(self) -> None:
-        kept, networks = await leases.extend(self._gw, running=self._running())
+        began = self._tenure.moment()
+        asked = {id: runner.held for id, (runner, _) in self._runners.items()}
+        here = leases.Running(sessions=list(asked), networks=list(self._networks))
+        kept, networks = await leases.extend(self._gw, running=here)
+        self._tenure.renewed(began)
         mine = {lease.id: lease for lease in kept}
-        for id in list(self._runners):
-            if id in self._runners:
-                await self._judge(id, mine.get(id))
-        for organization_id in set(self._networks) - set(networks):
-            self._networks.pop(organization_id)()
-            await self._host().release(organization_id)
+        for id, held in asked.items():
+            runner, _ = self._runners.get(id, (None, None))
+            lease = mine.get(id)
+            if runner is None or runner.held.epoch != held.epoch:
+                continue  # stopped or begun anew meanwhile
+            if lease is None or lease.epoch != held.epoch:
+                log.info("lease lost", session=id)
+                self._abandon(id)
+            elif lease.wanted != runner.held.wanted:
+                self._hinted.add(id)
+            else:
+                runner.wake()
+        for organization_id in set(here.networks) - set(networks):
+            if organization_id in self._networks:
+                self._leave(organization_id)
+        self._woken.set()
 
     async def _wake_waiting(self) -> None:
         for id in await dispatch.waiting(self._gw):
@@ -190,6 +278,8 @@ class Supervisor:
                 self._runners[id][0].backfill()
 
     async def _hold_network(self, organization_id: str) -> None:
+        if leaving := self._stopping.get(organization_id):
+            await asyncio.shield(leaving)
         await self._host().host(organization_id)
         if organization_id in self._networks:
             return
@@ -216,6 +306,11 @@ class Supervisor:
             if facts.hosts_networks:
                 return cast(base.NetworkHost, self._engines[name])
         raise LookupError("no engine here hosts networks")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Return when a runner that was cancelled is over."""
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _lasting(work: Callable[[], Awaitable[None]]) -> None:

@@ -268,3 +268,16 @@ async def test_changes_wait_for_who_is_offline_and_are_let_go_with_time(small: S
     await again.connect()
     await until(lambda: sink.of(Arrived))
     assert sink.of(Arrived)[0].content == ReactionContent(target=MINE, emoji="1")
+
+
+@pytest.mark.parametrize("kind", ["duplicate_event", "reorder_events"])
+async def test_changes_are_doubled_and_swapped_on_request(world: Sandbox, kind: str) -> None:
+    connection, sink = await world.linked("s1", ANN)
+    await connection.send(text("W1", BEN))
+    await world.pass_time(1)
+    await world.fault(kind, session="s1")
+    await world.change(BEN, "W1", "react", text="1")
+    await world.change(BEN, "W1", "react", text="2")
+    await world.pass_time(1)
+    said = [getattr(message.content, "emoji", None) for message in sink.of(Arrived)]
+    assert said == (["1", "1", "2"] if kind == "duplicate_event" else ["2", "1"])

@@ -114,6 +114,10 @@ class SandboxEngine:
                 await network.park(line.account.session_id, left)
         await network.unload()
 
+    async def kept(self) -> list[str]:
+        """None: all that it keeps is in the database."""
+        return []
+
     async def close(self) -> None:
         """Close every connection and let every network go."""
         self._closed = True

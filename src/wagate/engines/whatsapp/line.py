@@ -1,0 +1,423 @@
+"""One session in a host: its store, its spool, and its life in the library.
+
+Called by host.py on the host's event loop; the library calls back on its own threads. What it reports is on disk before
+the library goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from msgspec import UNSET
+
+from wagate.engines import base
+from wagate.engines.whatsapp import ends, refusals, stored, wire
+from wagate.engines.whatsapp.addresses import person_of, text_of
+from wagate.engines.whatsapp.ear import Ear
+from wagate.engines.whatsapp.library import Library
+from wagate.engines.whatsapp.pieces import Pieces
+from wagate.engines.whatsapp.spool import Spool
+from wagate.engines.whatsapp.telling import Tell, Telling
+from wagate.engines.whatsapp.whereabouts import Whereabouts
+from wagate.errors import NoAnswer
+from wagate.model.contacts import Person
+from wagate.model.sessions import Pairing
+
+log = structlog.get_logger(__name__)
+
+_FIRST_CODE_SECONDS, _NEXT_CODE_SECONDS = 60, 20
+_LOCK_SECONDS = 10.0
+_LAST_WORD_SECONDS = 0.3
+
+
+class Busy(Exception):
+    """Another process holds this session's folder."""
+
+
+class Stuck(Exception):
+    """The library does not let a session go: only the end of this process frees its keys."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What a line has around it. `calls`: threads for calls that wait for WhatsApp; `translate`: from an event of the
+    library's to reports, on a thread; `stuck`: called when the library does not let the session go.
+    """
+
+    library: Library
+    calls: Executor
+    tell: Tell
+    translate: Callable[[Line, int, bytes], list[base.Report]]
+    stuck: Callable[[], None]
+
+
+class Line:
+    """A session. Its name in the library changes with every beginning: the library may be slow to let one go."""
+
+    def __init__(self, around: Around, number: int, want: wire.Open) -> None:
+        self.account = want.account
+        self.library = around.library
+        self._calls = around.calls
+        self._translate = around.translate
+        self._stuck = around.stuck
+        self._tell = around.tell
+        self._number = number
+        self._folder = Path(want.folder)
+        self._loop = asyncio.get_running_loop()
+        self._lock: int | None = None
+        self._name = ""
+        self._begun = 0
+        self._purpose = ""
+        self._codes = 0
+        self._online: asyncio.Future[None] | None = None
+        self._shown: asyncio.Future[None] | None = None
+        self.own_jid = ""
+        self.me = Person()
+        self.hidden: set[str] = set()
+        self.whereabouts = Whereabouts()
+        self._has_keys = False
+        self._keys_missing = False
+        self._own: frozenset[str] = frozenset()
+        self._telling: Telling | None = None
+        self._ending = asyncio.Lock()
+        self._pieces = Pieces(around.library)
+
+    async def open(self) -> None:
+        """Hold the folder, and tell what an earlier process left.
+
+        Raises:
+            Busy: another process holds it still.
+            ConnectionLost: it cannot be read.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._hold()
+        try:
+            # Now, while the library has it not: two who open one file in one process undo each other's locks.
+            await asyncio.to_thread(self._look_at_keys)
+            spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
+        except OSError:
+            log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
+            await self.close()
+            raise base.ConnectionLost from None
+        self._telling = Telling(spool, self._number, self._tell, partial(self._translate, self), self.is_own)
+
+    async def link(self, proxy: str | None) -> None:
+        """Begin linking by QR."""
+        if self._purpose != "link":
+            await self._begin("link", proxy)
+
+    async def link_by_code(self, phone: str, proxy: str | None, *, seconds: float) -> str:
+        """Begin linking by code; the code.
+
+        Raises:
+            ConnectionLost: WhatsApp does not answer.
+        """
+        self._shown = self._loop.create_future() if self._purpose != "link" else self._shown
+        await self.link(proxy)
+        if self._shown is not None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await asyncio.shield(self._shown)
+            except TimeoutError:
+                raise base.ConnectionLost from None
+        params = self.library.messages.PairPhoneParams(
+            phone=phone, clientDisplayName="Chrome (Linux)", clientType=1, showPushNotification=True
+        ).SerializeToString()
+        answer = await self.call("PairPhone", params, len(params), returns="PairPhoneReturnFunction")
+        return str(answer.Code)
+
+    async def connect(self, proxy: str | None, *, seconds: float) -> None:
+        """Go online; returns when online.
+
+        Raises:
+            ConnectionLost: not now.
+            LinkEnded: the keys are of no use any more.
+        """
+        if self._keys_missing:
+            log.error("the keys of a linked session are not on this machine", session=self.account.session_id)
+            raise base.LinkEnded("failed", None)
+        if not self._has_keys:
+            # It would show codes, and could then be stopped only with this process.
+            raise base.LinkEnded("logged_out", "unlinked")
+        try:
+            await self._begin("connect", proxy)
+            if self._online is not None:
+                async with asyncio.timeout(seconds):
+                    await self._online
+            me = await self.call("GetMe", returns="Device")
+            self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
+            self.own_jid = text_of(me.JID)
+            self.me = person_of(me.JID, me.LID)
+            if self._telling is not None:
+                self._telling.begin()
+        except TimeoutError:
+            await self._end()
+            raise base.ConnectionLost from None
+        except base.LinkEnded:
+            with contextlib.suppress(Stuck):
+                await self._end()
+            raise
+        except base.ConnectionLost:
+            await self._end()
+            raise
+        finally:
+            self._online = None
+
+    async def call(self, name: str, *arguments: Any, returns: str | None = None) -> Any:
+        """Call the library for this session, on a thread; with `returns`, its answer read as that class.
+
+        Raises:
+            ConnectionLost: the session is not in the library.
+            Complaint: the library says that it did not work.
+            NoAnswer: nobody waits for it any longer, and it was not begun: it never will be.
+        """
+        turn = threading.Lock()
+
+        def enter() -> Any:
+            return self.library.call(name, self._name, *arguments) if turn.acquire(blocking=False) else None
+
+        try:
+            answer = await self._loop.run_in_executor(self._calls, enter)
+        except KeyError:
+            raise base.ConnectionLost from None
+        except asyncio.CancelledError:
+            if turn.acquire(blocking=False):
+                raise NoAnswer(certain=True) from None
+            raise
+        if returns is None:
+            if isinstance(answer, bytes) and answer:
+                raise refusals.Complaint(answer.decode(errors="replace"))
+            return answer
+        read = self.library.read(returns, answer)
+        if getattr(read, "Error", ""):
+            raise refusals.Complaint(read.Error)
+        return read
+
+    def call_now(self, name: str, *arguments: Any) -> bytes:
+        """Call the library from a thread that may wait, as translating does.
+
+        Raises:
+            ConnectionLost: the session is not in the library (any more).
+        """
+        try:
+            found: bytes = self.library.call(name, self._name, *arguments)
+        except KeyError:
+            raise base.ConnectionLost from None
+        return found
+
+    def is_own(self, address: str) -> bool:
+        """Whether this is the account itself."""
+        user, _, server = address.partition("@")
+        return f"{user.partition(':')[0]}@{server}" in self._own
+
+    def phone_of(self, address: Any) -> str:
+        """How we call somebody that the library names: by phone where its store knows that. It may wait."""
+        if address.Server != "lid" or not address.User:
+            return text_of(address)
+        encoded = address.SerializeToString()
+        found = self.library.read(
+            "GetJIDFromStoreReturnFunction", self.call_now("GetPNFromLID", encoded, len(encoded))
+        )  # fmt: skip
+        return text_of(found.Jid) or text_of(address)
+
+    async def logout(self) -> None:
+        """Unlink, and forget the keys."""
+        await self.call("Logout")
+        self._has_keys = False
+        await self._end()
+
+    async def close(self) -> None:
+        """Go offline and let the folder go. Idempotent.
+
+        Raises:
+            Stuck: the library keeps the session; the folder stays locked.
+        """
+        if self._telling is not None:
+            self._telling.pause()
+            self._telling.release()
+        await self._end()
+        if self._telling is not None:
+            await self._telling.close()
+            self._telling = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def taken(self, number: int) -> None:
+        """The gateway has committed everything up to this."""
+        if self._telling is not None:
+            self._telling.taken(number)
+
+    @property
+    def last(self) -> int:
+        """The last number that was told, or waits to be."""
+        return 0 if self._telling is None else self._telling.last
+
+    def keep(self, reports: list[base.Report]) -> None:
+        """Tell what an action of our own changed, as if it had come over the line."""
+        if self._telling is not None:
+            self._telling.keep(reports)
+
+    def did(self, change: Hashable) -> None:
+        """This account did what comes back over the line as well: it is not told then; see echoes.py."""
+        if self._telling is not None:
+            self._telling.first_of(change, ours=True)
+
+    def keep_event(self, code: int, body: bytes) -> None:
+        """What came over the line is on disk when this returns. Called on the library's threads."""
+        if (telling := self._telling) is not None:
+            telling.keep_event(code, body)
+            self._pieces.heard(code, body)
+
+    # On the event loop, told by the present ear.
+
+    def about(self, begun: int, code: int, body: bytes) -> None:
+        """How the line stands."""
+        if begun != self._begun:
+            return
+        match ends.meaning(self.library, code, body):
+            case "online":
+                self._connected()
+            case "lost":
+                self._lost()
+            case base.Ended() as ended:
+                self._ended(ended)
+
+    def show(self, begun: int, code: str) -> None:
+        """A code to scan; where keys were to be used, there are none."""
+        if begun != self._begun or not self._purpose:
+            return
+        if self._purpose == "connect":
+            self._ended(base.Ended(status="logged_out", reason="unlinked"))
+            return
+        if self._shown is not None and not self._shown.done():
+            self._shown.set_result(None)
+        seconds = _NEXT_CODE_SECONDS if self._codes else _FIRST_CODE_SECONDS
+        self._codes += 1
+        self._report(base.QrShown(code=code, expires_at=int((time.time() + seconds) * 1000)))
+
+    def timed_out(self, begun: int) -> None:
+        """Nobody scanned."""
+        if begun == self._begun and self._purpose == "link":
+            self._purpose = ""
+            self._report(base.LinkTimedOut())
+
+    def over(self, begun: int) -> None:
+        """The library has let the session go."""
+        if begun != self._begun:
+            return
+        if self._purpose == "link":
+            # No line any more to show codes on, and nobody was linked.
+            self._purpose = ""
+            self._report(base.LineLost())
+        else:
+            self._lost()
+
+    def _connected(self) -> None:
+        if self._purpose == "link":
+            # The phone's acceptance is complete: the keys are whole, and this process has done its work.
+            self._loop.create_task(self._linked())
+        elif self._online is not None and not self._online.done():
+            self._online.set_result(None)
+
+    async def _linked(self) -> None:
+        try:
+            me = await self.call("GetMe", returns="Device")
+        except base.ConnectionLost:
+            return  # it broke in the very moment: the phone shows a link, and the next code makes another
+        await self._end()
+        self._has_keys, self._keys_missing = True, False
+        pairing = Pairing(
+            jid=text_of(me.JID),
+            lid=text_of(me.LID) or UNSET,
+            name=me.BussinessName or me.PushName or UNSET,
+            platform=me.Platform or UNSET,
+        )
+        self._report(base.Linked(pairing=pairing))
+
+    def _ended(self, ended: base.Ended) -> None:
+        self._has_keys &= ended.status != "logged_out"
+        if self._online is not None and not self._online.done():
+            self._online.set_exception(base.LinkEnded(ended.status, ended.reason, ended.until))
+        elif self._purpose:
+            self._purpose = ""
+            self._loop.create_task(self._end())
+            self._report(ended)
+
+    def _lost(self) -> None:
+        """The line broke. Why, where there is a reason, may be told a moment later."""
+        self._loop.call_later(_LAST_WORD_SECONDS, self._lost_for_good, self._begun)
+
+    def _lost_for_good(self, begun: int) -> None:
+        if begun != self._begun:
+            return
+        if self._online is not None:
+            if not self._online.done():
+                self._online.set_exception(base.ConnectionLost())
+        elif self._purpose == "connect":
+            self._purpose = ""
+            self._loop.create_task(self._end())
+            self._report(base.LineLost())
+
+    def _report(self, told: base.Report) -> None:
+        """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
+        self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
+
+    def _look_at_keys(self) -> None:
+        """Where the account is linked, a store without keys was unlinked; no store, or another's, is a slip."""
+        owner, account = stored.owner(self._folder), self.account.jid
+        self._has_keys = owner is not None
+        absent = not (self._folder / stored.FILE).exists()
+        self._keys_missing = account is not None and (absent if owner is None else not stored.is_of(owner, account))
+
+    async def _hold(self) -> None:
+        descriptor = os.open(self._folder / stored.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = self._loop.time() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._loop.time() > deadline:
+                    os.close(descriptor)
+                    raise Busy from None
+                await asyncio.sleep(0.05)
+            else:
+                self._lock = descriptor
+                return
+
+    async def _begin(self, purpose: str, proxy: str | None) -> None:
+        await self._end()
+        self._begun += 1
+        self._codes = 0
+        self.whereabouts.forget()
+        self._purpose = purpose
+        self._online = self._loop.create_future() if purpose == "connect" else None
+        self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
+        store = str(self._folder / stored.FILE)
+        name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
+        await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
+
+    async def _end(self) -> None:
+        self._purpose = ""
+        if self._telling is not None:
+            self._telling.pause()
+        if self._online is not None and not self._online.done():
+            self._online.set_exception(base.ConnectionLost())
+        async with self._ending:
+            await self._pieces.come()
+            if self._name and not await asyncio.to_thread(self.library.end, self._name):
+                log.error("the library does not let a session go", session=self.account.session_id)
+                self._stuck()
+                raise Stuck

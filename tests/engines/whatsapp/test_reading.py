@@ -1,0 +1,171 @@
+"""From the library's messages to contents: what it is wrapped in, who is named how, and what we have no word for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec import UNSET
+
+from tests.emulator.library import why_not
+from wagate.model.contents import (
+    ContactContent,
+    DocumentContent,
+    EditContent,
+    ImageContent,
+    PollContent,
+    Quote,
+    ReactionContent,
+    RevokeContent,
+    Target,
+    TextContent,
+    VideoContent,
+)
+
+if why_not():
+    pytest.skip(why_not(), allow_module_level=True)
+
+import Neonize_pb2
+
+from tests.emulator.schemas import Message
+from wagate.engines.whatsapp.reading import Said, content_of
+
+ANN, ANN_LID = "4915100001@s.whatsapp.net", "111111@lid"
+BEN, BEN_LID = "4915100002@s.whatsapp.net", "222222@lid"
+CAT_LID = "333333@lid"
+PHONES = {ANN_LID: ANN, BEN_LID: BEN}
+FILE = {"mimetype": "image/jpeg", "fileSHA256": b"\x01" * 32, "fileLength": 9, "directPath": "/v/x", "URL": "https://x"}
+
+
+class Store:
+    """Who is who in Ann's session; of Cat it knows no phone."""
+
+    library: Any = SimpleNamespace(
+        messages=Neonize_pb2, read=lambda kind, body: getattr(Neonize_pb2, kind).FromString(body)
+    )
+    hidden: set[str] = set()
+
+    def is_own(self, address: str) -> bool:
+        user, _, server = address.partition("@")
+        return f"{user.partition(':')[0]}@{server}" in (ANN, ANN_LID)
+
+    def phone_of(self, address: Any) -> str:
+        known = f"{address.User}@{address.Server}"
+        return PHONES.get(known, known)
+
+    def call_now(self, name: str, *arguments: Any) -> bytes:
+        asked = Neonize_pb2.JID.FromString(arguments[0])
+        found = next((lid for lid, phone in PHONES.items() if phone == f"{asked.User}@{asked.Server}"), "@")
+        user, _, server = found.partition("@")
+        jid = Neonize_pb2.JID(User=user, Server=server, RawAgent=0, Device=0, Integrator=0, IsEmpty=not server)
+        return bytes(Neonize_pb2.GetJIDFromStoreReturnFunction(Jid=jid).SerializeToString())
+
+
+FROM_BEN, FROM_ANN = Said(BEN, BEN), Said("", BEN)
+IN_GROUP = Said(BEN, "1203630@g.us")
+
+
+def read(message: Any, by: Said = FROM_BEN) -> Any:
+    return content_of(message, Store(), by)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "ephemeralMessage",
+        "viewOnceMessage",
+        "viewOnceMessageV2",
+        "viewOnceMessageV2Extension",
+        "documentWithCaptionMessage",
+        "groupMentionedMessage",
+        "editedMessage",
+    ],
+)
+def test_what_it_is_wrapped_in_does_not_count(wrapper: str) -> None:
+    inner = Message(conversation="hidden")
+    assert read(Message(**{wrapper: {"message": inner}})) == TextContent(text="hidden")
+    twice = Message(ephemeralMessage={"message": Message(**{wrapper: {"message": inner}})})
+    assert read(twice) == TextContent(text="hidden")
+
+
+def test_what_we_have_no_word_for_is_nothing() -> None:
+    for message in (
+        Message(),
+        Message(albumMessage={"expectedImageCount": 2}),
+        Message(protocolMessage={"type": 3, "ephemeralExpiration": 86400}),
+        Message(protocolMessage={"type": 14, "editedMessage": Message()}),
+        Message(protocolMessage={"type": 0}),
+    ):
+        assert read(message) is None
+
+
+def test_mentions_are_told_by_phone_and_so_does_the_text_show_them() -> None:
+    context = {"mentionedJID": [BEN_LID, CAT_LID, ANN]}
+    text = "hi @222222, @333333, @4915100001 and 222222"
+    said = read(Message(extendedTextMessage={"text": text, "contextInfo": context}))
+    assert said.mentions == [BEN, CAT_LID, ANN]
+    assert said.text == "hi @4915100002, @333333, @4915100001 and 222222"
+    picture = read(Message(imageMessage={**FILE, "caption": "@222222", "contextInfo": {"mentionedJID": [BEN_LID]}}))
+    assert (picture.mentions, picture.media.caption) == ([BEN], "@4915100002")
+
+
+@pytest.mark.parametrize(
+    ("quoted", "body"),
+    [
+        (Message(conversation="a text"), "a text"),
+        (Message(ephemeralMessage={"message": Message(conversation="gone soon")}), "gone soon"),
+        (Message(imageMessage={**FILE, "caption": "a caption"}), "a caption"),
+        (Message(pollCreationMessageV3={"name": "Which?"}), "Which?"),
+        (Message(locationMessage={"degreesLatitude": 1, "degreesLongitude": 2, "name": "Here"}), "Here"),
+        (Message(stickerMessage=FILE), UNSET),
+        (Message(), UNSET),
+        (Message(conversation="ü" * 3000), "ü" * 2048),
+    ],
+)
+def test_a_quote_shows_what_was_said_and_names_its_author_twice(quoted: Any, body: Any) -> None:
+    context = {"stanzaID": "Q1", "participant": "222222:7@lid", "quotedMessage": quoted}
+    said = read(Message(extendedTextMessage={"text": "yes", "contextInfo": context}))
+    assert said.quote == Quote(message_id="Q1", sender_jid=BEN, sender_lid=BEN_LID, body=body)
+    context["participant"] = ANN_LID
+    said = read(Message(extendedTextMessage={"text": "yes", "contextInfo": context}))
+    assert (said.quote.from_me, said.quote.sender_jid) == (True, ANN)
+
+
+@pytest.mark.parametrize(
+    ("key", "by", "target"),
+    [
+        ({"fromMe": True}, FROM_BEN, Target(message_id="M", from_me=False, sender=BEN)),
+        ({"fromMe": True}, FROM_ANN, Target(message_id="M", from_me=True)),
+        ({"fromMe": False, "remoteJID": BEN_LID}, FROM_BEN, Target(message_id="M", from_me=True)),
+        ({"fromMe": False, "remoteJID": BEN_LID}, FROM_ANN, Target(message_id="M", from_me=False, sender=BEN)),
+        ({"participant": ANN_LID}, IN_GROUP, Target(message_id="M", from_me=True)),
+        ({"participant": CAT_LID}, IN_GROUP, Target(message_id="M", from_me=False, sender=CAT_LID)),
+        ({"participant": "4915100002:3@s.whatsapp.net"}, IN_GROUP, Target(message_id="M", from_me=False, sender=BEN)),
+    ],
+)
+def test_a_change_is_about_whose_message_it_is_from_our_side(key: dict[str, Any], by: Said, target: Target) -> None:
+    key = {"ID": "M", **key}
+    assert read(Message(reactionMessage={"key": key, "text": "x"}), by) == ReactionContent(target=target, emoji="x")
+    assert read(Message(protocolMessage={"key": key, "type": 0}), by) == RevokeContent(target=target)
+    edit = Message(protocolMessage={"key": key, "type": 14, "editedMessage": Message(conversation="new")})
+    assert read(edit, by) == EditContent(target=target, text="new")
+    edit.protocolMessage.editedMessage.Clear()
+    edit.protocolMessage.editedMessage.imageMessage.caption = "a caption"
+    assert read(edit, by) == EditContent(target=target, text="a caption")
+
+
+def test_files_cards_and_polls_of_every_make() -> None:
+    (image, video, document) = (
+        read(Message(imageMessage=FILE)),
+        read(Message(ptvMessage={**FILE, "mimetype": "video/mp4"})),
+        read(Message(documentMessage={**FILE, "fileName": "a.pdf"})),
+    )
+    assert (type(image), type(video), type(document)) == (ImageContent, VideoContent, DocumentContent)
+    assert (image.media.size, image.media.sha256, document.media.filename) == (9, "01" * 32, "a.pdf")
+    several = Message(contactsArrayMessage={"contacts": [{"displayName": "A", "vcard": "V"}] * 2})
+    assert len(read(several).cards) == len(ContactContent(cards=read(several).cards).cards) == 2
+    poll = {"name": "Which?", "options": [{"optionName": "a"}], "selectableOptionsCount": 1}
+    for field in ("", "V2", "V3", "V5", "V6"):
+        assert isinstance(read(Message(**{f"pollCreationMessage{field}": poll})), PollContent)
+    assert isinstance(read(Message(pollCreationMessageV4={"message": Message(pollCreationMessage=poll)})), PollContent)
