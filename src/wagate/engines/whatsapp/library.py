@@ -15,7 +15,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -59,24 +59,24 @@ EVENTS = {
 """The events that are asked for: the library's number, and the message class that carries them."""
 
 
-class Heard:
+class Heard(Protocol):
     """What a session calls back; each is called on threads of the library's and must not raise."""
 
     def event(self, code: int, body: bytes) -> None:
         """An event of `EVENTS`, in order. The library goes on with the next when this returns."""
-        raise NotImplementedError
+        ...
 
     def qr(self, code: str) -> None:
         """A text to scan, or to type where linking is by code."""
-        raise NotImplementedError
+        ...
 
     def status(self, word: str) -> None:
         """How linking by QR went: `success`, `timeout`, or an error's word."""
-        raise NotImplementedError
+        ...
 
     def over(self, error: str) -> None:
         """The session has ended in the library; empty when it was stopped."""
-        raise NotImplementedError
+        ...
 
 
 class Library:
