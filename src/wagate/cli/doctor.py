@@ -5,6 +5,7 @@ Each check is a function that looks and changes nothing; together they are `CHEC
 
 from __future__ import annotations
 
+import ctypes.util
 import errno
 import os
 import shutil
@@ -258,6 +259,9 @@ def whatsapp(chosen: Settings) -> Iterator[Finding]:
         mend = "Set WAGATE_WHATSAPP=on, or WAGATE_ENGINE=sandbox."
         yield Finding(check="engine", state="warning", found="whatsapp, which is off", mend=mend)
     if chosen.whatsapp:
+        magic = ctypes.util.find_library("magic")
+        mend = "" if magic else "Not needed by hosts. The library's own Python client wants it (Debian: libmagic1)."
+        yield Finding(check="libmagic", state="ok" if magic else "note", found=magic or "none", mend=mend)
         ffmpeg = shutil.which("ffmpeg")
         found = f"made by {ffmpeg}" if ffmpeg else "none: there is no ffmpeg"
         mend = "" if ffmpeg else "Optional: install ffmpeg, and phones show files before they have them."
