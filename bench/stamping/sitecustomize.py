@@ -44,7 +44,7 @@ def _syncing(descriptor: int) -> None:
         _write(_out, b"".join(b"%b,%d,%d\n" % (id, at, now) for id, at in written))
 
 
-if "STAMPS_FILE" in os.environ and b"wagate.engines.whatsapp.host" in Path("/proc/self/cmdline").read_bytes():
+if "STAMPS_FILE" in os.environ and b"\0wagate.engines.whatsapp\0" in Path("/proc/self/cmdline").read_bytes():
     _out = os.open(os.environ["STAMPS_FILE"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.write, os.fdatasync = _writing, _syncing  # type: ignore[assignment]
 if "STAMPS_AFTER" in os.environ:

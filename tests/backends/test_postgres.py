@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.support.door import Door, door
 from wagate.backends.database import Tx
 from wagate.backends.postgres import APPLICATION, PostgresDatabase
 from wagate.errors import StorageUnavailable
@@ -156,3 +157,43 @@ async def test_two_processes_skip_each_others_locked_rows(db: PostgresDatabase, 
             claimed += [row[0] for rows in answers for row in rows]
     assert sorted(claimed) == names
     await other.close()
+
+
+@pytest.fixture
+async def jammable(db: PostgresDatabase, postgres_dsn: str) -> AsyncIterator[Door]:
+    """A way to the database of `db` that can be jammed."""
+    async with door(postgres_dsn.partition("?host=")[2]) as way:
+        yield way
+
+
+def through(way: Door, dsn: str) -> str:
+    return f"{dsn.partition('?host=')[0]}?host={way.host}"
+
+
+async def test_a_server_that_does_not_answer_is_unavailable_and_comes_back(jammable: Door, postgres_dsn: str) -> None:
+    jammed = await PostgresDatabase.open(through(jammable, postgres_dsn), patience=0.5)
+    await count(jammed)
+    jammable.jam()
+    outcomes = await asyncio.gather(count(jammed), counted(jammed), count(jammed), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
+    jammable.open()
+    await count(jammed)
+    assert await counted(jammed) == 2
+    await jammed.close()
+
+
+async def test_who_is_cancelled_waits_for_no_server_that_does_not_answer(jammable: Door, postgres_dsn: str) -> None:
+    jammed = await PostgresDatabase.open(through(jammable, postgres_dsn), patience=3600)
+    await count(jammed)
+    jammable.jam()
+    waiting = [asyncio.ensure_future(counted(jammed)), asyncio.ensure_future(count(jammed))]
+    async with asyncio.timeout(60):
+        while jammable.held < len(waiting):  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.01)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(task.cancelled() for task in waiting)
+    jammable.open()
+    assert await counted(jammed) in (1, 2)
+    await jammed.close()

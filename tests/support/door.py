@@ -14,6 +14,8 @@ class Door:
 
     def __init__(self, host: str) -> None:
         self.host = host
+        self.held = 0
+        """What came in a jam, and waits."""
         self._open = asyncio.Event()
         self._open.set()
         self._shut = False
@@ -34,6 +36,7 @@ class Door:
     def open(self) -> None:
         """As if nothing had been."""
         self._shut = False
+        self.held = 0
         self._open.set()
 
     def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,6 +73,7 @@ class Door:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(1 << 16):
+                self.held += not self._open.is_set()
                 await self._open.wait()
                 writer.write(piece)
                 await writer.drain()

@@ -190,3 +190,18 @@ async def test_who_is_cut_off_has_stopped_before_the_other_begins(both: Two) -> 
     await until(lambda: not both.one.supervisor._tenure.over and not both.one.supervisor._releases)
     assert both.one.running == set()
     assert await holder(both.two.gw, session.id) == "two"
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.parametrize("both", [6.0], indirect=True)
+async def test_a_database_that_does_not_answer_is_as_good_as_away(both: Two) -> None:
+    """No clock is turned: the time that passes is real."""
+    who = await caller(both.two.gw)
+    session = await linked(both.one.gw, who)
+    both.way.jam()
+    # What the sandbox keeps of a closed connection waits for the database; nothing else of it is left.
+    await until(lambda: not both.one.running and all(each.closed for each in both.one.engine._connections))
+    assert await holder(both.two.gw, session.id) == "one"
+    both.way.open()
+    await until(lambda: session.id in both.one.running)

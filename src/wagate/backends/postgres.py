@@ -4,7 +4,9 @@ Writes: a task takes what is queued, up to 128 callers, and runs one transaction
 each, one after the other. When the group as a whole fails before its commit (a deadlock with another process, a lost
 connection), nothing of it remains and each caller is run again, once, in a transaction of its own. When the connection
 is lost while the commit is on its way the outcome is unknown: callers are told `StorageUnavailable` with
-`certain: false` and nothing is repeated. Connections are opened again by the next need. Chosen by bootstrap.
+`certain: false` and nothing is repeated. Connections are opened again by the next need. A server that takes a statement
+and does not answer within `patience` counts as lost, and who is cancelled meanwhile waits for nothing. Chosen by
+bootstrap.
 
 Values come back as on SQLite: rows are tuples, truth is 0 or 1, sums are integers.
 """
@@ -29,6 +31,8 @@ GROUP = 128
 """The most callers that share a commit."""
 APPLICATION = "wagate"
 """How our connections are named in `pg_stat_activity`."""
+_PATIENCE_SECONDS = 30.0
+"""No statement of ours takes a tenth of this."""
 _FRAGMENTS = {
     "skip_locked": "FOR UPDATE SKIP LOCKED",
     "for_update": "FOR UPDATE",
@@ -181,8 +185,11 @@ class _InDoubt(Exception):
 class PostgresDatabase:
     """A PostgreSQL database. Belongs to the event loop that opened it."""
 
-    def __init__(self, dsn: str, pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+    def __init__(
+        self, dsn: str, pool: asyncpg.Pool, connection: asyncpg.Connection, *, patience: float = _PATIENCE_SECONDS
+    ) -> None:
         self._dsn = dsn
+        self._patience = patience
         self._pool = pool
         self._readers = pool.get_max_size()
         self._connection: asyncpg.Connection | None = connection
@@ -191,14 +198,15 @@ class PostgresDatabase:
         self._writer = asyncio.create_task(self._write_groups(), name="postgres-writer")
 
     @classmethod
-    async def open(cls, dsn: str, *, readers: int = 4) -> PostgresDatabase:
-        """Connect; `dsn` is a `postgresql://` address, `readers` the most connections for reads.
+    async def open(cls, dsn: str, *, readers: int = 4, patience: float = _PATIENCE_SECONDS) -> PostgresDatabase:
+        """Connect; `dsn` is a `postgresql://` address, `readers` the most connections for reads, `patience` the
+        seconds after which a statement without an answer has failed.
 
         Raises:
             StorageUnavailable: the server does not let us in.
         """
         try:
-            connection = await _open(dsn)
+            connection = await _open(dsn, patience)
             pool = await asyncpg.create_pool(
                 dsn,
                 min_size=1,
@@ -207,11 +215,12 @@ class PostgresDatabase:
                 init=_prepare,
                 connection_class=_Connection,
                 statement_cache_size=512,
+                command_timeout=patience,
                 server_settings={"application_name": APPLICATION, "default_transaction_read_only": "on"},
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise StorageUnavailable(f"cannot connect to PostgreSQL: {error}") from error
-        return cls(dsn, pool, connection)
+        return cls(dsn, pool, connection, patience=patience)
 
     async def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row of the answer, as committed."""
@@ -261,8 +270,10 @@ class PostgresDatabase:
                 async with self._pool.acquire() as connection:
                     try:
                         return cast("list[Any]", await connection.fetch(text, *values))
-                    except Exception as error:
-                        if _is_lost(error):
+                    except BaseException as error:
+                        # Given back as it is, one whose reader was cancelled would be waited for until the server
+                        # has confirmed that, which one that hangs never does.
+                        if not isinstance(error, Exception) or _is_lost(error):
                             with suppress(asyncpg.InterfaceError):  # the pool may have noticed by itself
                                 connection.terminate()
                         raise
@@ -314,7 +325,7 @@ class PostgresDatabase:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _open(self._dsn)
+            self._connection = await _open(self._dsn, self._patience)
         return self._connection
 
     async def _commit(self, callers: list[_Caller]) -> None:
@@ -363,9 +374,13 @@ async def _together(connection: asyncpg.Connection, callers: list[_Caller]) -> N
             await connection.execute("ROLLBACK TO caller")
 
 
-async def _open(dsn: str) -> asyncpg.Connection:
+async def _open(dsn: str, patience: float) -> asyncpg.Connection:
     connection = await asyncpg.connect(
-        dsn, timeout=10, statement_cache_size=512, server_settings={"application_name": APPLICATION}
+        dsn,
+        timeout=10,
+        statement_cache_size=512,
+        command_timeout=patience,
+        server_settings={"application_name": APPLICATION},
     )
     await _prepare(connection)
     return connection
