@@ -32,7 +32,7 @@ LINKED_AT_ONCE = 3
 UNREACHABLE = 100
 PER_SECOND = 200
 QUIET_SECONDS = 3.0
-KILLS = 3
+KILLS = 5
 """In each round, each between two times of quiet."""
 SETTLE_SECONDS, DEAD_SECONDS = 30.0, 60.0
 """How long the gateway is left to find that nobody is there, and how long it is watched then."""

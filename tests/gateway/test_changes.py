@@ -66,6 +66,27 @@ async def test_a_message_can_be_edited_for_a_quarter_of_an_hour(gw: Gateway, who
     assert await changes.edit(gw, who, mine.id, Pointer(chat=ANN, message_id="NEW"), "x")
 
 
+async def test_a_message_can_be_taken_back_for_a_little_over_two_days(gw: Gateway, who: Caller, mine: Held) -> None:
+    now = gw.clock.now()
+    for wire_id, timestamp in (("OLD", now - changes.REVOKE_MS - 1), ("NEW", now - changes.REVOKE_MS)):
+        await take(gw, mine, said(words("mine"), wire_id, from_me=True, sender=UNSET, timestamp=timestamp))
+    with pytest.raises(Refused) as caught:
+        await changes.revoke(gw, who, mine.id, Pointer(chat=ANN, message_id="OLD"))
+    assert caught.value.details["reason"] == "too_old"
+    assert await changes.revoke(gw, who, mine.id, Pointer(chat=ANN, message_id="NEW"))
+
+
+async def test_nobody_votes_in_a_poll_that_has_ended(gw: Gateway, who: Caller, mine: Held) -> None:
+    now = gw.clock.now()
+    for wire_id, end in (("OVER", now), ("OPEN", now + 1)):
+        poll = PollContent(name="when?", options=["now", "later"], selectable_count=1, poll_end_time=end)
+        await take(gw, mine, said(poll, wire_id))
+    with pytest.raises(Refused) as caught:
+        await changes.vote(gw, who, mine.id, Pointer(chat=ANN, message_id="OVER"), ["now"])
+    assert caught.value.details["reason"] == "too_old"
+    assert await changes.vote(gw, who, mine.id, Pointer(chat=ANN, message_id="OPEN"), ["now"])
+
+
 async def test_what_has_no_text_or_was_revoked_cannot_be_edited(gw: Gateway, who: Caller, mine: Held) -> None:
     place = await send(gw, who, mine, LocationContent(latitude=1, longitude=2))
     gone = await send(gw, who, mine, words())

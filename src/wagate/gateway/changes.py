@@ -75,6 +75,8 @@ _GONE = msgspec.json.encode(GoneContent()).decode()
 
 EDIT_MS = 15 * 60_000
 """How long WhatsApp lets one edit a message."""
+REVOKE_MS = 60 * 3_600_000
+"""How long it lets one take a message back for everybody: a little over two days."""
 
 # What is asked
 
@@ -99,8 +101,16 @@ async def edit(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, t
 
 
 async def revoke(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer) -> RevokeContent:
-    """A message is to be taken back; whether it may be is for the network to say. Raises what `targets.point` does."""
-    return RevokeContent(target=(await targets.point(gw, caller, session_id, pointer)).target)
+    """A message is to be taken back; whether this account may is for the network to say.
+
+    Raises what `targets.point` does, and:
+        Refused: it is older than WhatsApp lets anybody take one back.
+    """
+    pointed = await targets.point(gw, caller, session_id, pointer)
+    # Carried and not shown, as a late edit is.
+    if pointed.found is not None and gw.clock.now() - pointed.found.timestamp > REVOKE_MS:
+        raise Refused("the message is too old to be revoked", reason="too_old")
+    return RevokeContent(target=pointed.target)
 
 
 async def react(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, emoji: str) -> ReactionContent:
@@ -114,6 +124,7 @@ async def vote(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, o
     Raises what `targets.point` does, and:
         NotFound: the message is not stored.
         BadRequest: it is no poll, an option is none of its options, or there are too many.
+        Refused: the poll has ended.
     """
     pointed = await targets.point(gw, caller, session_id, pointer)
     if pointed.found is None:
@@ -121,6 +132,8 @@ async def vote(gw: Gateway, caller: Caller, session_id: str, pointer: Pointer, o
     poll = pointed.found.content
     if not isinstance(poll, PollContent):
         raise BadRequest.field("mid", "is not the id of a poll")
+    if poll.poll_end_time and gw.clock.now() >= poll.poll_end_time:
+        raise Refused("the poll has ended", reason="too_old")
     for position, option in enumerate(options):
         if option not in poll.options:
             raise BadRequest.field(f"options[{position}]", "is not an option of this poll")
