@@ -118,9 +118,13 @@ class Host:
         if isinstance(want, wire.Ping):
             return None
         if isinstance(want, wire.Open):
-            line = Line(self._around, asked.line, want)
-            await line.open()
-            self._lines[asked.line] = line
+            # There from now on: who asks for it to be closed again before it is open must find it.
+            line = self._lines[asked.line] = Line(self._around, asked.line, want)
+            try:
+                await line.open()
+            except BaseException:
+                self._lines.pop(asked.line, None)
+                raise
             return None
         line_or_none = self._lines.get(asked.line)
         if line_or_none is None:
@@ -129,7 +133,7 @@ class Host:
         match want:
             case wire.Close():
                 await line.close()
-                del self._lines[asked.line]
+                self._lines.pop(asked.line, None)
                 return None
             case wire.Link():
                 return await line.link(want.proxy)

@@ -91,7 +91,9 @@ class Line:
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
-        self._ending = asyncio.Lock()
+        self._closing = False
+        # One beginning or end at a time: what begins while it is let go would be in nobody's hands.
+        self._changing = asyncio.Lock()
         self._pieces = Pieces(around.library)
 
     async def open(self) -> None:
@@ -99,19 +101,23 @@ class Line:
 
         Raises:
             Busy: another process holds it still.
-            ConnectionLost: it cannot be read.
+            ConnectionLost: it cannot be read, or is wanted no more.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._hold()
         try:
-            # Now, while the library has it not: two who open one file in one process undo each other's locks.
-            await asyncio.to_thread(self._look_at_keys)
-            spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
+            async with self._changing:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                await self._hold()
+                # Now, while the library has it not: two who open one file in one process undo each other's locks.
+                await asyncio.to_thread(self._look_at_keys)
+                spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
+                read = partial(self._translate, self)
+                self._telling = Telling(spool, self._number, self._tell, read, self.is_own)
         except OSError:
             log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
             await self.close()
             raise base.ConnectionLost from None
-        self._telling = Telling(spool, self._number, self._tell, partial(self._translate, self), self.is_own)
+        if self._closing:
+            raise base.ConnectionLost  # whoever closes waits behind us, and lets it go
 
     async def link(self, proxy: str | None) -> None:
         """Begin linking by QR."""
@@ -151,29 +157,33 @@ class Line:
         if not self._has_keys:
             # It would show codes, and could then be stopped only with this process.
             raise base.LinkEnded("logged_out", "unlinked")
+        begun = await self._begin("connect", proxy)
+        online = self._online
         try:
-            await self._begin("connect", proxy)
-            if self._online is not None:
+            if online is not None:
                 async with asyncio.timeout(seconds):
-                    await self._online
+                    await online
             me = await self.call("GetMe", returns="Device")
+            if begun != self._begun or self._purpose != "connect":
+                raise base.ConnectionLost  # it broke meanwhile
             self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
             self.own_jid = text_of(me.JID)
             self.me = person_of(me.JID, me.LID)
             if self._telling is not None:
                 self._telling.begin()
         except TimeoutError:
-            await self._end()
+            await self._end(begun)
             raise base.ConnectionLost from None
         except base.LinkEnded:
             with contextlib.suppress(Stuck):
-                await self._end()
+                await self._end(begun)
             raise
         except base.ConnectionLost:
-            await self._end()
+            await self._end(begun)
             raise
         finally:
-            self._online = None
+            if self._online is online:
+                self._online = None
 
     async def call(self, name: str, *arguments: Any, returns: str | None = None) -> Any:
         """Call the library for this session, on a thread; with `returns`, its answer read as that class.
@@ -244,6 +254,7 @@ class Line:
         Raises:
             Stuck: the library keeps the session; the folder stays locked.
         """
+        self._closing = True
         if self._telling is not None:
             self._telling.pause()
             self._telling.release()
@@ -364,6 +375,7 @@ class Line:
         if begun != self._begun:
             return
         if self._online is not None:
+            self._purpose = ""  # whoever connects finds that, though it was online for a moment
             if not self._online.done():
                 self._online.set_exception(base.ConnectionLost())
         elif self._purpose == "connect":
@@ -389,7 +401,7 @@ class Line:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if self._loop.time() > deadline:
+                if self._closing or self._loop.time() > deadline:
                     os.close(descriptor)
                     raise Busy from None
                 await asyncio.sleep(0.05)
@@ -397,27 +409,49 @@ class Line:
                 self._lock = descriptor
                 return
 
-    async def _begin(self, purpose: str, proxy: str | None) -> None:
-        await self._end()
-        self._begun += 1
-        self._codes = 0
-        self.whereabouts.forget()
-        self._purpose = purpose
-        self._online = self._loop.create_future() if purpose == "connect" else None
-        self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
-        store = str(self._folder / stored.FILE)
-        name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
-        await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
+    async def _begin(self, purpose: str, proxy: str | None) -> int:
+        """Begin, when what was before is over; the number of this beginning.
 
-    async def _end(self) -> None:
+        Raises:
+            ConnectionLost: the session is being let go.
+        """
+        self._break_off()
+        async with self._changing:
+            await self._let_go()
+            if self._closing:
+                raise base.ConnectionLost
+            self._begun += 1
+            self._codes = 0
+            self.whereabouts.forget()
+            self._purpose = purpose
+            self._online = self._loop.create_future() if purpose == "connect" else None
+            self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
+            store = str(self._folder / stored.FILE)
+            name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
+            await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
+            return self._begun
+
+    async def _end(self, begun: int | None = None) -> None:
+        """End what has begun last, or only the beginning of this number; a later one is another's."""
+        if begun not in (None, self._begun):
+            return
+        begun = self._begun
+        self._break_off()
+        async with self._changing:
+            if begun == self._begun:
+                await self._let_go()
+
+    def _break_off(self) -> None:
+        """What is under way is wanted no more."""
         self._purpose = ""
         if self._telling is not None:
             self._telling.pause()
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.ConnectionLost())
-        async with self._ending:
-            await self._pieces.come()
-            if self._name and not await asyncio.to_thread(self.library.end, self._name):
-                log.error("the library does not let a session go", session=self.account.session_id)
-                self._stuck()
-                raise Stuck
+
+    async def _let_go(self) -> None:
+        await self._pieces.come()
+        if self._name and not await asyncio.to_thread(self.library.end, self._name):
+            log.error("the library does not let a session go", session=self.account.session_id)
+            self._stuck()
+            raise Stuck
