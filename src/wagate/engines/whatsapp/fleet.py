@@ -133,9 +133,11 @@ class Fleet:
             host = HostProcess()
             try:
                 await host.start(self._how.command, patience=self._how.patience)
-            except base.ConnectionLost:
+            except (base.ConnectionLost, OSError) as error:
                 self._failed_starts = min(self._failed_starts + 1, 10)
-                raise
+                if isinstance(error, OSError):
+                    log.error("a host cannot be started", error=str(error))
+                raise base.ConnectionLost from None
             self._failed_starts = 0
         if self._closed:
             await host.stop(at_once=True)
