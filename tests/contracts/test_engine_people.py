@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.support.engines import Sandbox, chosen, jid, near, settle, text, until
-from wagate.engines.base import Arrived, CallRang, ChannelChanged, ChatMarked, GroupSeen, LineLost, PresenceHeard, Receipt
+from wagate.engines.base import (
+    Arrived,
+    CallRang,
+    ChannelChanged,
+    ChatMarked,
+    GroupSeen,
+    LineLost,
+    PresenceHeard,
+    Receipt,
+)
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotAMember, NotFound, Refused, SessionNotConnected
 from wagate.model.actions import (

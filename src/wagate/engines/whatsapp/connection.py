@@ -99,8 +99,8 @@ class WhatsAppConnection:
 
     async def _renew(self) -> None:
         """Show the account and watch people as before: WhatsApp forgets both with the line."""
-        shown = [] if self._shown is None else [self._shown]
-        for action in (*shown, *self._watched.values()):
+        renewed: list[SetPresence | WatchPresence] = list(self._watched.values())
+        for action in renewed if self._shown is None else [self._shown, *renewed]:
             try:
                 await self._ask(wire.Perform(action=action), seconds=_ACTION_SECONDS)
             except (base.ConnectionLost, base.LinkEnded):
@@ -262,7 +262,8 @@ class WhatsAppConnection:
         """
         if self._closed:
             raise base.ConnectionLost
-        placing = self._placing = asyncio.ensure_future(self._fleet.berth(self.account.session_id, alone=alone))
+        berth = self._fleet.berth(self.account.session_id, alone=alone, proxy=self.account.proxy_url)
+        placing = self._placing = asyncio.ensure_future(berth)
         try:
             return await placing
         except asyncio.CancelledError:
