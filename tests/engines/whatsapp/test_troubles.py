@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -280,6 +281,37 @@ def nobody_listens() -> str:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+async def test_closing_a_session_whose_proxy_says_nothing_ends_nobody_else(village: Village) -> None:
+    came = list[asyncio.StreamWriter]()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    nowhere = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, online(village, "s1", "s2") as (world, (ann, _), (_, sink)):
+        hosts = world.engine.hosts
+        await ann.close()
+        lost, _ = await world.open("s1", jid=jid(ANN), proxy=nowhere)
+        connecting = asyncio.ensure_future(lost.connect())
+        await eventually(lambda: came)
+        await lost.close()
+        assert isinstance((await asyncio.gather(connecting, return_exceptions=True))[0], ConnectionLost)
+        assert world.engine.hosts == hosts
+        # Whoever has the session next waits until the library has given up, and has it then.
+        again, _ = await world.open("s1", jid=jid(ANN))
+        for writer in came:
+            writer.close()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(ConnectionLost):
+                    await again.connect()
+                    break
+        await again.send(text(None, BEN, "back"))
+        await texts(sink, "back")
+        assert not sink.of(LineLost)
 
 
 # What waits.

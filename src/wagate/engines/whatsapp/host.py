@@ -133,7 +133,8 @@ class Host:
         match want:
             case wire.Close():
                 await line.close()
-                self._lines.pop(asked.line, None)
+                if line.let_go:
+                    self._lines.pop(asked.line, None)
                 return None
             case wire.Link():
                 return await line.link(want.proxy)

@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 _FIRST_CODE_SECONDS, _NEXT_CODE_SECONDS = 60, 20
 _LOCK_SECONDS = 10.0
 _LAST_WORD_SECONDS = 0.3
+_LET_GO_SECONDS = 6.0
+"""So long whoever closes a session waits for the library, less than the gateway waits for that."""
 
 
 class Busy(Exception):
@@ -92,6 +94,7 @@ class Line:
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
         self._closing = False
+        self._releasing: asyncio.Task[None] | None = None
         # One beginning or end at a time: what begins while it is let go would be in nobody's hands.
         self._changing = asyncio.Lock()
         self._pieces = Pieces(around.library)
@@ -251,6 +254,9 @@ class Line:
     async def close(self) -> None:
         """Go offline and let the folder go. Idempotent.
 
+        The library lets no session go that waits for a proxy which says nothing, for a minute. This returns before, and
+        the folder stays locked until then: the others in this process are not ended for it.
+
         Raises:
             Stuck: the library keeps the session; the folder stays locked.
         """
@@ -258,6 +264,18 @@ class Line:
         if self._telling is not None:
             self._telling.pause()
             self._telling.release()
+        releasing = self._releasing = self._releasing or asyncio.ensure_future(self._release())
+        await asyncio.wait([releasing], timeout=_LET_GO_SECONDS)
+        if releasing.done():
+            return releasing.result()
+        log.warning("a session is let go as soon as the library lets it", session=self.account.session_id)
+
+    @property
+    def let_go(self) -> bool:
+        """Nothing is held any more."""
+        return self._lock is None
+
+    async def _release(self) -> None:
         await self._end()
         if self._telling is not None:
             await self._telling.close()
