@@ -6,11 +6,11 @@ The native library's place is taken by one that does as it is told; the host, th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,17 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 ANN = SimpleNamespace(User="99900000001", Server="s.whatsapp.net", IsEmpty=False)
 NOBODY = SimpleNamespace(User="", Server="", IsEmpty=True)
-CONNECTED, DISCONNECTED = 3, 12
+CONNECTED, DISCONNECTED, MESSAGE = 3, 12, 17
+
+
+class Pointer:
+    """A message that points to a piece of history."""
+
+    def __init__(self) -> None:
+        self.Message = self.protocolMessage = self
+
+    def HasField(self, _: str) -> bool:
+        return True
 
 
 class Native:
@@ -66,8 +76,8 @@ class Native:
         assert self.may_answer.wait(60)
         return b""
 
-    def read(self, *_: Any) -> Any:
-        return SimpleNamespace(JID=ANN, LID=NOBODY)
+    def read(self, kind: str, _: bytes) -> Any:
+        return Pointer() if kind == "Message" else SimpleNamespace(JID=ANN, LID=NOBODY)
 
 
 def locked(folder: Path) -> bool:
@@ -109,7 +119,7 @@ class Gateway:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    with closing(sqlite3.connect(tmp_path / stored.FILE)) as store:
+    with contextlib.closing(sqlite3.connect(tmp_path / stored.FILE)) as store:
         store.execute("CREATE TABLE whatsmeow_device (jid TEXT)")
         store.execute("INSERT INTO whatsmeow_device VALUES (?)", (f"{ANN.User}:1@{ANN.Server}",))
         store.commit()
@@ -213,3 +223,17 @@ async def test_a_line_that_breaks_before_its_connection_is_told_is_no_connection
     await until(lambda: gateway.answer(connecting))
     assert isinstance(gateway.answer(connecting), wire.Failed)
     await until(lambda: not native.present)
+
+
+async def test_a_host_whose_gateway_is_gone_hangs_up_though_pieces_of_history_are_missing(
+    gateway: Gateway, native: Native, folder: Path
+) -> None:
+    await gateway.answered(opening(folder))
+    assert isinstance(await gateway.answered(wire.Connect()), wire.Answered)
+    (heard,) = native.present.values()
+    heard.event(MESSAGE, b"")
+    await settle()
+    with contextlib.suppress(TimeoutError):
+        await gateway.host.close()
+    # What is on its way through the library at the end is heard only by hanging up.
+    assert native.present == {}

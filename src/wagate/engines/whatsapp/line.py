@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -270,6 +269,10 @@ class Line:
             return releasing.result()
         log.warning("a session is let go as soon as the library lets it", session=self.account.session_id)
 
+    def hurry(self) -> None:
+        """This process must end soon."""
+        self._pieces.hurry()
+
     @property
     def let_go(self) -> bool:
         """Nothing is held any more."""
@@ -413,19 +416,12 @@ class Line:
         self._keys_missing = account is not None and (absent if owner is None else not stored.is_of(owner, account))
 
     async def _hold(self) -> None:
-        descriptor = os.open(self._folder / stored.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = self._loop.time() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if self._closing or self._loop.time() > deadline:
-                    os.close(descriptor)
-                    raise Busy from None
-                await asyncio.sleep(0.05)
-            else:
-                self._lock = descriptor
-                return
+        while (lock := stored.lock(self._folder)) is None:
+            if self._closing or self._loop.time() > deadline:
+                raise Busy
+            await asyncio.sleep(0.05)
+        self._lock = lock
 
     async def _begin(self, purpose: str, proxy: str | None) -> int:
         """Begin, when what was before is over; the number of this beginning.

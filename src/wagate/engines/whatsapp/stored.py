@@ -89,6 +89,17 @@ def forget(place: Path, session: str) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
+def lock(folder: Path) -> int | None:
+    """Lock a session's folder: what to close to let it go; None: somebody has it."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a session's folder as a host does.
@@ -96,12 +107,10 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         InUse: a host has it.
     """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = lock(folder)
+    if descriptor is None:
+        raise InUse
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUse from None
         yield
     finally:
         os.close(descriptor)
