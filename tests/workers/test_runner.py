@@ -10,11 +10,13 @@ import pytest
 
 from tests.support.engines import settle
 from tests.support.parts import log, words
+from wagate.clock import ManualClock
 from wagate.engines import base
 from wagate.errors import RateLimited
 from wagate.gateway import Gateway, outbox, sessions
 from wagate.gateway.leases import Held
 from wagate.gateway.outbox import Entry, Offer
+from wagate.model.groups import GroupSeen
 from wagate.model.messages import Ack, Outgoing
 from wagate.model.organizations import Caller
 from wagate.workers.runner import Runner
@@ -34,6 +36,7 @@ class Network:
         self.may_connect = asyncio.Event()
         self.may_connect.set()
         self.busy = 0
+        self.groups: list[GroupSeen] = []
         self.looks = 0
         self.connects = 0
         self.timestamp = 1_800_000_000_000
@@ -52,7 +55,7 @@ class Network:
         if self.busy:
             self.busy -= 1
             raise RateLimited(waCode=429)
-        return base.Snapshot(groups=[], people=[])
+        return base.Snapshot(groups=self.groups, people=[])
 
     async def send(self, outgoing: Outgoing) -> Ack:
         self.sent.append(outgoing.content.text)  # type: ignore[union-attr]
@@ -106,6 +109,21 @@ async def test_a_session_works_though_its_groups_cannot_be_read_now_and_they_are
 
     await until(gw, sent)
     await until(gw, read)
+    assert network.connects == 1
+
+
+async def test_a_session_works_though_a_group_of_it_cannot_be_stored(
+    gw: Gateway, who: Caller, mine: Held, network: Network, runner: Runner
+) -> None:
+    told = {"subject": "Friends", "description": "", "is_announce": False, "is_locked": False, "members": []}
+    strange = GroupSeen(group_jid="123@g.us", created_at_wa=1 << 70, **told)  # type: ignore[arg-type]
+    network.groups = [strange]
+    entry = await accepted(gw, who, mine, "hello")
+
+    async def sent() -> bool:
+        return (await outbox.get(gw, who, mine.id, entry.id)).status == "sent"
+
+    await until(gw, sent)
     assert network.connects == 1
 
 
@@ -188,3 +206,24 @@ async def test_what_was_not_begun_when_its_holder_ends_is_the_next_holders_to_se
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (await outbox.get(gw, who, mine.id, entry.id)).status == "queued"
+
+
+async def test_a_line_that_falls_again_and_again_is_made_anew_ever_more_slowly(
+    gw: Gateway, network: Network, runner: Runner
+) -> None:
+    clock = gw.clock
+    assert isinstance(clock, ManualClock)
+    rests = list[float]()
+    while len(rests) < 20:
+        async with asyncio.timeout(60):
+            while not runner._online:
+                if clock._sleepers:
+                    rests.append((clock._sleepers[0][0] - clock.now()) / 1000)
+                    await clock.advance(rests[-1])
+                await asyncio.sleep(0)
+        await network.sink([base.LineLost()])
+        async with asyncio.timeout(60):
+            while runner._online:  # noqa: ASYNC110 - what is waited for has no event of its own
+                await asyncio.sleep(0)
+    assert max(rests[:3]) <= 1.0, "once may be anybody's doing"
+    assert sum(rests) > 60

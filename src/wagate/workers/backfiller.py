@@ -17,6 +17,7 @@ from wagate.errors import Internal, StorageUnavailable, WagateError
 from wagate.gateway import Gateway, backfills
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.workers import inbox
+from wagate.workers.lasting import lasting
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +37,24 @@ class Backfiller:
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._read(held, line))
 
-    def begin_later(self, held: Held, line: base.Connection) -> None:
-        """The network does not tell now: read in a while, and again until it does or the line is lost."""
-        if self._later is not None:
-            self._later.cancel()
-        self._later = asyncio.ensure_future(self._wait_and_read(held, line))
+    async def read(self, held: Held, line: base.Connection) -> None:
+        """Read on a new line. What the network does not tell now is read later: the session is online all the same, and
+        to begin anew would only ask more of the network.
+
+        Raises:
+            ConnectionLost: the line is gone already.
+            LeaseLost: the session is another's.
+        """
+        try:
+            snapshot = await lasting(held.id, line.snapshot)
+            await lasting(held.id, inbox.keep, self._gw, held, snapshot)
+        except (base.ConnectionLost, base.LinkEnded, LeaseLost):
+            raise
+        except WagateError as error:
+            log.warning("contacts and groups cannot be read now", session=held.id, error=error.code)
+            self._begin_later(held, line)
+        except Exception:
+            await self._failed(held)
 
     async def close(self) -> None:
         """Read no more."""
@@ -48,6 +62,12 @@ class Backfiller:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _begin_later(self, held: Held, line: base.Connection) -> None:
+        """Read in a while, and again until the network tells or the line is lost."""
+        if self._later is not None:
+            self._later.cancel()
+        self._later = asyncio.ensure_future(self._wait_and_read(held, line))
 
     async def _wait_and_read(self, held: Held, line: base.Connection) -> None:
         rest = _FIRST_REST
@@ -71,7 +91,11 @@ class Backfiller:
             log.warning("backfill cannot be written yet", session=held.id)
             return False
         except Exception:
-            log.exception("backfill failed", session=held.id)
-            with contextlib.suppress(LeaseLost, StorageUnavailable):
-                await backfills.fail(self._gw, held, Internal())
+            await self._failed(held)
         return True
+
+    async def _failed(self, held: Held) -> None:
+        """A defect: whoever asked for it is told."""
+        log.exception("backfill failed", session=held.id)
+        with contextlib.suppress(LeaseLost, StorageUnavailable):
+            await backfills.fail(self._gw, held, Internal())

@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
 _SEALED_SECONDS = 30.0
+_LASTING_SECONDS, _FALLS = 30.0, 3
+"""A line that lasted so long was a good one; after so many in a row that did not, each rest is longer."""
 
 
 class Runner:
@@ -205,12 +207,13 @@ class Runner:
         await self._gw.clock.sleep(random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST)))
 
     async def _stay_online(self) -> None:
-        tries = 0
+        loop, tries, falls = asyncio.get_running_loop(), 0, 0
         while True:
             try:
                 await self._connect()
-                tries = 0
+                tries, since = 0, loop.time()
                 await self._serve()
+                falls = 0 if loop.time() - since >= _LASTING_SECONDS else falls + 1
             except base.NotTried:
                 self._stop_if_ended()
                 continue
@@ -220,20 +223,13 @@ class Runner:
                 await self._end(base.Ended(status=end.status, reason=end.reason, until=end.until))
             self._stop_if_ended()
             await self._offline()
-            await self._rest(tries)
+            await self._rest(max(tries, falls - _FALLS))
             tries += 1
 
     async def _connect(self) -> None:
         self._lost = False
         await self._line.connect()
-        try:
-            snapshot = await self._lasting(self._line.snapshot)
-        except WagateError as error:
-            # It is online all the same, and to begin anew would only ask the network again.
-            log.warning("contacts and groups cannot be read now", session=self.held.id, error=error.code)
-            self._backfiller.begin_later(self.held, self._line)
-        else:
-            await self._lasting(lambda: inbox.keep(self._gw, self.held, snapshot))
+        await self._backfiller.read(self.held, self._line)
         resend = self._engine.promises.chooses_wire_id
         if not resend:
             await self._lasting(lambda: dispatch.unclaim(self._gw, self.held, begun=[*self._sends, *self._begun]))
