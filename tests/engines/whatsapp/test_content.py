@@ -79,6 +79,7 @@ async def test_what_is_said_arrives_as_it_was_said(company: Company) -> None:
         assert copied.content == content
         assert (copied.chat, copied.from_me, copied.sender) == (jid(BEN), True, jid(ANN))
     assert len(company.ben.sink.of(Arrived)) == len(SAID), "each once"
+    assert not any(node.first("bot") for _, node in company.emulator.messages.seen), "phones would show AI"
 
 
 async def test_files_arrive_with_all_that_is_known_of_them_and_can_be_fetched(company: Company) -> None:

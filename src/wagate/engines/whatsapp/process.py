@@ -274,8 +274,12 @@ class HostProcess:
 
 
 def _environment() -> dict[str, str]:
-    """The process's own without what is no business of the library's: our settings, and its own switches."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("WAGATE_", "NEONIZE_"))}
+    """The process's own without what is no business of the library's: our settings, and its own switches but one.
+
+    Left to itself it marks every message to a person as a bot's, and phones show it with the label "AI".
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("WAGATE_", "NEONIZE_"))}
+    return {**own, "NEONIZE_BOT_TAG": "off"}
 
 
 def _failure(message: wire.Failed) -> Exception:
