@@ -80,6 +80,11 @@ def read(message: Any, by: Said = FROM_BEN) -> Any:
         "documentWithCaptionMessage",
         "groupMentionedMessage",
         "editedMessage",
+        "botInvokeMessage",
+        "botForwardedMessage",
+        "spoilerMessage",
+        "questionMessage",
+        "associatedChildMessage",
     ],
 )
 def test_what_it_is_wrapped_in_does_not_count(wrapper: str) -> None:
@@ -169,3 +174,78 @@ def test_files_cards_and_polls_of_every_make() -> None:
     for field in ("", "V2", "V3", "V5", "V6"):
         assert isinstance(read(Message(**{f"pollCreationMessage{field}": poll})), PollContent)
     assert isinstance(read(Message(pollCreationMessageV4={"message": Message(pollCreationMessage=poll)})), PollContent)
+
+
+def test_an_album_s_item_is_told_and_the_same_picture_in_better_quality_is_not() -> None:
+    item, again = (
+        {"messageAssociation": {"associationType": kind}} for kind in ("MEDIA_ALBUM", "HD_IMAGE_DUAL_UPLOAD")
+    )
+    for inside in (False, True):
+        picture = Message(imageMessage=FILE)
+        for context, told in ((item, True), (again, False)):
+            wrapped = Message(associatedChildMessage={"message": picture})
+            (picture if inside else wrapped).messageContextInfo.CopyFrom(
+                Message(messageContextInfo=context).messageContextInfo
+            )
+            wrapped.associatedChildMessage.message.CopyFrom(picture)
+            assert isinstance(read(wrapped), ImageContent) is told
+
+
+COMPOSED = {
+    "template": (
+        {"templateMessage": {"hydratedTemplate": {
+            "hydratedTitleText": "Shop", "hydratedContentText": "Your code is 123", "hydratedFooterText": "Thanks"
+        }}},
+        "Shop\nYour code is 123\nThanks",
+    ),
+    "the old template": (
+        {"templateMessage": {"hydratedFourRowTemplate": {"hydratedContentText": "On its way"}}}, "On its way"
+    ),
+    "interactive in a template": (
+        {"templateMessage": {"interactiveMessageTemplate": {"body": {"text": "Pay here"}}}}, "Pay here"
+    ),
+    "buttons": ({"buttonsMessage": {"text": "Hi", "contentText": "Yes or no?", "footerText": "Hi"}}, "Hi\nYes or no?"),
+    "a list": ({"listMessage": {"title": "Menu", "description": "Choose", "buttonText": "Open"}}, "Menu\nChoose"),
+    "interactive": (
+        {"interactiveMessage": {
+            "header": {"title": "News"}, "body": {"text": "Read"},
+            "carouselMessage": {"cards": [{"body": {"text": "A"}}]},
+        }},
+        "News\nRead\nA",
+    ),
+    "a button that was pressed": ({"buttonsResponseMessage": {"selectedDisplayText": "Yes"}}, "Yes"),
+    "one of a template": ({"templateButtonReplyMessage": {"selectedDisplayText": "Stop"}}, "Stop"),
+    "a row that was chosen": ({"listResponseMessage": {"title": "Soup", "description": "hot"}}, "Soup\nhot"),
+    "a form's answer": ({"interactiveResponseMessage": {"body": {"text": "Sent"}}}, "Sent"),
+    "an invite": ({"groupInviteMessage": {"groupName": "Team", "caption": "Come in"}}, "Team\nCome in"),
+    "an event": ({"eventMessage": {"name": "Party", "description": "Bring cake", "startTime": 1}}, "Party\nBring cake"),
+    "an order": ({"orderMessage": {"orderTitle": "Shop", "message": "Two, please"}}, "Shop\nTwo, please"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COMPOSED)
+def test_what_is_composed_of_parts_is_a_text(kind: str) -> None:
+    said, text = COMPOSED[kind]
+    assert read(Message(**said)) == TextContent(text=text)
+    assert read(Message(ephemeralMessage={"message": Message(**said)})) == TextContent(text=text)
+
+
+def test_what_is_composed_above_a_text_carries_it_as_its_caption_and_an_answer_says_to_what() -> None:
+    template = {"hydratedTemplate": {"imageMessage": FILE, "hydratedContentText": "Look"}}
+    picture = read(Message(templateMessage=template))
+    assert (type(picture), picture.media.caption, picture.media.size) == (ImageContent, "Look", 9)
+    film = read(Message(interactiveMessage={"header": {"videoMessage": FILE}, "body": {"text": "See"}}))
+    assert (type(film), film.media.caption) == (VideoContent, "See")
+    context = {"stanzaID": "Q1", "participant": BEN_LID, "quotedMessage": Message(templateMessage=template)}
+    answer = read(Message(templateButtonReplyMessage={"selectedDisplayText": "Yes", "contextInfo": context}))
+    assert answer.quote == Quote(message_id="Q1", sender_jid=BEN, sender_lid=BEN_LID, body="Look")
+    assert read(Message(templateMessage={})) is None
+    assert read(Message(highlyStructuredMessage={"hydratedHsm": {}})) is None
+
+
+def test_a_live_location_has_its_words_and_a_poll_its_end_in_milliseconds() -> None:
+    place = read(Message(liveLocationMessage={"degreesLatitude": 1, "degreesLongitude": 2, "caption": "On my way"}))
+    assert place.name == "On my way"
+    for end in (2_000_000_000, 2_000_000_000_000):
+        poll = read(Message(pollCreationMessage={"name": "When?", "options": [], "endTime": end}))
+        assert poll.poll_end_time == 2_000_000_000_000

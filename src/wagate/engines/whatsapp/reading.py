@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from wagate.engines.whatsapp import composed
 from wagate.engines.whatsapp.addresses import Names, bare, by_text, canonical, reworded
 from wagate.engines.whatsapp.content import reference
 from wagate.model import Maybe
@@ -43,10 +44,21 @@ _WRAPPERS = (
     "groupMentionedMessage",
     "editedMessage",
     "lottieStickerMessage",
+    "audioStickerMessage",
     "pollCreationMessageV4",
+    "botInvokeMessage",
+    "botForwardedMessage",
+    "spoilerMessage",
+    "questionMessage",
+    "questionReplyMessage",
+    "associatedChildMessage",
 )
+_STANDS_ALONE = (0, 1)
+"""What a message may be to the one that it is associated with: nothing, or an item of its album. Every other is the
+same picture once more, in better quality, or a part of something that we do not tell."""
 _POLLS = tuple(f"pollCreationMessage{version}" for version in ("", "V2", "V3", "V5", "V6"))
 _EDIT, _REVOKE = 14, 0
+_SECONDS_END = 100_000_000_000
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -72,8 +84,10 @@ def content_of(message: Any, names: Names, by: Said) -> MessageContent | Change 
 
 
 def unwrapped(message: Any) -> Any:
-    """The message without what it is wrapped in."""
+    """The message without what it is wrapped in; an empty one for what is only a part of another."""
     while True:
+        if message.messageContextInfo.messageAssociation.associationType not in _STANDS_ALONE:
+            return type(message)()
         for wrapper in _WRAPPERS:
             if message.HasField(wrapper):
                 message = getattr(message, wrapper).message
@@ -135,7 +149,23 @@ def _said(message: Any) -> MessageContent | None:
     for field, read in _READERS.items():
         if message.HasField(field):
             return read(field, getattr(message, field))
+    for field in composed.FIELDS:
+        if message.HasField(field):
+            return _composed(field, getattr(message, field))
     return None
+
+
+def _composed(field: str, said: Any) -> MessageContent | None:
+    parts = composed.parts_of(field, said)
+    if parts.above is None:
+        return TextContent(text=parts.text, **_around(said)) if parts.text else None
+    kind, above = parts.above
+    content = _READERS[kind](kind, above)
+    if isinstance(content, LocationContent):
+        return msgspec.structs.replace(content, name=parts.text or content.name, **_around(said))
+    assert isinstance(content, ImageContent | VideoContent | DocumentContent)
+    captioned = msgspec.structs.replace(content.media, caption=parts.text or content.media.caption)
+    return msgspec.structs.replace(content, media=captioned, **_around(said))
 
 
 def _text(_: str, said: Any) -> MessageContent:
@@ -149,7 +179,7 @@ def _location(_: str, said: Any) -> MessageContent:
     return LocationContent(
         latitude=said.degreesLatitude,
         longitude=said.degreesLongitude,
-        name=getattr(said, "name", "") or UNSET,
+        name=getattr(said, "name", "") or getattr(said, "caption", "") or UNSET,
         address=getattr(said, "address", "") or UNSET,
         **_around(said),
     )
@@ -168,11 +198,13 @@ def _contacts(_: str, said: Any) -> MessageContent:
 
 
 def _poll(_: str, said: Any) -> MessageContent:
+    # Some give it in seconds.
+    end = said.endTime if said.endTime > _SECONDS_END else said.endTime * 1000
     return PollContent(
         name=said.name,
         options=[option.optionName for option in said.options],
         selectable_count=said.selectableOptionsCount,
-        poll_end_time=said.endTime or UNSET,
+        poll_end_time=end or UNSET,
         poll_hide_votes=True if said.hideParticipantName else UNSET,
         **_around(said),
     )
@@ -214,7 +246,7 @@ _READERS: dict[str, Callable[[str, Any], MessageContent]] = {
 
 def _around(said: Any) -> dict[str, Any]:
     """What may go with any content."""
-    if not said.HasField("contextInfo"):
+    if "contextInfo" not in said.DESCRIPTOR.fields_by_name or not said.HasField("contextInfo"):
         return {}
     context = said.contextInfo
     around: dict[str, Any] = {}
