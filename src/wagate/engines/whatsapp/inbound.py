@@ -9,15 +9,15 @@ import structlog
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import history, reading
-from wagate.engines.whatsapp.addresses import called, note_mode, person, text_of
+from wagate.engines.whatsapp import history, reading, sealed
+from wagate.engines.whatsapp.addresses import both_known, by_text, called, note_mode, person, text_of
 from wagate.engines.whatsapp.channels import ON, muted
 from wagate.engines.whatsapp.groups import changed_group, joined_group
 from wagate.model import Maybe
 from wagate.model.channels import ChannelChanged
 from wagate.model.chats import ChatMarked, PresenceHeard, PresenceState
-from wagate.model.contacts import CallRang
-from wagate.model.contents import Change, MessageContent, VoteContent
+from wagate.model.contacts import CallRang, Person
+from wagate.model.contents import Change, MessageContent, ReactionContent, Target, VoteContent
 from wagate.model.messages import Arrived, Receipt
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 
 _READ_BY_ME = (4, 5, 6, 7)
 _COMPOSING, _AUDIO = 1, 2
+_MESSAGE_EDIT = 2
 
 
 def reports(line: Line, code: int, body: bytes) -> list[base.Report]:
@@ -100,6 +101,10 @@ def _content(line: Line, event: Any, by: reading.Said) -> MessageContent | Chang
     message = reading.unwrapped(event.Message)
     if message.HasField("pollUpdateMessage"):
         return _vote(line, event, message.pollUpdateMessage, by)
+    if message.HasField("secretEncryptedMessage"):
+        return _sealed_edit(line, event, message.secretEncryptedMessage, by)
+    if message.HasField("encReactionMessage"):
+        return _sealed_reaction(line, event, message.encReactionMessage, by)
     return reading.content_of(event.Message, line, by)
 
 
@@ -114,6 +119,44 @@ def _vote(line: Line, event: Any, update: Any, by: reading.Said) -> VoteContent 
         return None
     chosen = [bytes(option).hex() for option in answer.PollVoteMessage.selectedOptions]
     return VoteContent(target=reading.target_of(update.pollCreationMessageKey, line, by), options=chosen)
+
+
+def _sealed_edit(line: Line, event: Any, envelope: Any, by: reading.Said) -> MessageContent | Change | None:
+    """An edit as phones send it since 2026; what else comes in such envelopes (events, schedules) we do not tell."""
+    if envelope.secretEncType != _MESSAGE_EDIT:
+        return None
+    writer = _writer(line, event)
+    inside = sealed.opened(line.folder, envelope, sealed.EDIT, author=writer, by=writer)
+    if inside is None:
+        log.warning("an edit could not be opened", session=line.account.session_id)
+        return None
+    edit = type(event.Message).FromString(inside)
+    if not edit.HasField("protocolMessage"):
+        # The new content alone.
+        inner, edit = edit, type(event.Message)()
+        edit.protocolMessage.editedMessage.CopyFrom(inner)
+    edit.protocolMessage.type = edit.protocolMessage.MESSAGE_EDIT
+    edit.protocolMessage.key.CopyFrom(envelope.targetMessageKey)
+    return reading.content_of(edit, line, by)
+
+
+def _sealed_reaction(line: Line, event: Any, envelope: Any, by: reading.Said) -> ReactionContent | None:
+    target = reading.target_of(envelope.targetMessageKey, line, by)
+    author = _author(line, target)
+    inside = sealed.opened(line.folder, envelope, sealed.REACTION, author=author, by=_writer(line, event))
+    if inside is None:
+        log.warning("a reaction could not be opened", session=line.account.session_id)
+        return None
+    return ReactionContent(target=target, emoji=type(event.Message.reactionMessage).FromString(inside).text)
+
+
+def _writer(line: Line, event: Any) -> Person:
+    source = event.Info.MessageSource
+    return line.me if source.IsFromMe else both_known(line, source.Sender, source.SenderAlt)
+
+
+def _author(line: Line, target: Target) -> Person:
+    return by_text(line, target.sender) if target.sender else line.me
 
 
 def _receipt(line: Line, event: Any) -> list[base.Report]:
