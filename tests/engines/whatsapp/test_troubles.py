@@ -16,6 +16,7 @@ import pytest
 
 import tests.emulator.emulator as emulator_module
 from tests.emulator.emulator import Emulator
+from tests.emulator.nodes import Node, parse
 from tests.support.engines import Recorder, jid, text
 from tests.support.villagers import ANN, BEN, CAT, online, said, texts, village
 from tests.support.whatsapp import PATIENCE, Village, WhatsApp, alive, eventually, why_not
@@ -154,6 +155,36 @@ async def test_a_dropped_line_is_told_once_and_comes_back(village: Village) -> N
         await ben.send(text(None, ANN, "while away"))
         await ann.connect()
         await texts(sink, "while away")
+
+
+async def test_what_the_library_cannot_hand_over_ends_the_line_and_the_connection_with_it(village: Village) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, sink), (ben, _)):
+        # Of this kind of receipt the bridge to the library can make no event, and gives the session up.
+        receipt = {"from": parse(jid(BEN)), "id": "3EB0FF", "type": "server-error", "t": int(time.time())}
+        await world.device(ANN).deliver(Node("receipt", receipt), keep=False)
+        await eventually(lambda: sink.reports)
+        assert sink.reports == [LineLost()]
+        # Nobody is left behind who would acknowledge what nobody hears.
+        await eventually(lambda: world.device(ANN).line is None)
+        await ben.send(text(None, ANN, "while away"))
+        await ann.connect()
+        await texts(sink, "while away")
+        assert world.device(ANN).collisions == 0
+
+
+async def test_a_host_in_which_sessions_began_often_is_left_for_another(village: Village) -> None:
+    async with online(village, "s1", "s2", beginnings=3) as (world, (ann, sink), (ben, _)):
+        (worn,) = world.engine.hosts
+        for beginning in range(2):
+            sink.forget()
+            world.emulator.person(ANN).drop()
+            await eventually(lambda: sink.of(LineLost))
+            await ann.connect()
+            same = world.engine.host_of("s1") == worn
+            assert same is (beginning == 0), "two began in it before, and one again"
+        assert world.engine.host_of("s2") == worn, "who does not begin anew stays"
+        await ben.close()
+        assert not alive(worn)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT])

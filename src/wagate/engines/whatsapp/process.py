@@ -52,13 +52,14 @@ class Lost(base.ConnectionLost):
 
 
 class HostProcess:
-    """A child process and the socket to it."""
+    """A child process and the socket to it. `begun`: how often a session began in it, as its callers count."""
 
     def __init__(self) -> None:
         self.gone = asyncio.Event()
         self.lines: dict[int, Hears] = {}
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.library = ""
+        self.begun = 0
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._writing = asyncio.Lock()
         self._count = 0
