@@ -15,7 +15,8 @@ from wagate.model import Maybe
 from wagate.model.contacts import Person
 
 _PHONE, _LID, _GROUP = "s.whatsapp.net", "lid", "g.us"
-_MENTION = re.compile(r"@(\d{5,20})")
+MENTION = re.compile(r"@(\d{5,20})")
+"""Somebody in a text."""
 
 
 class Names(Protocol):
@@ -123,7 +124,7 @@ def reworded(names: Names, text: str, mentions: list[str]) -> str:
         for mention in mentions
         if mention.endswith(f"@{_LID}")
     }
-    return _MENTION.sub(lambda found: f"@{digits.get(found[1], found[1])}", text) if digits else text
+    return MENTION.sub(lambda found: f"@{digits.get(found[1], found[1])}", text) if digits else text
 
 
 def bare(address: str) -> str:

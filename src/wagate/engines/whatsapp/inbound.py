@@ -17,7 +17,15 @@ from wagate.model import Maybe
 from wagate.model.channels import ChannelChanged
 from wagate.model.chats import ChatMarked, PresenceHeard, PresenceState
 from wagate.model.contacts import CallRang, Person
-from wagate.model.contents import Change, MessageContent, ReactionContent, Target, VoteContent
+from wagate.model.contents import (
+    Change,
+    EditContent,
+    MessageContent,
+    ReactionContent,
+    RevokeContent,
+    Target,
+    VoteContent,
+)
 from wagate.model.messages import Arrived, Receipt
 
 if TYPE_CHECKING:
@@ -31,6 +39,7 @@ _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 _READ_BY_ME = (4, 5, 6, 7)
 _COMPOSING, _AUDIO = 1, 2
 _MESSAGE_EDIT = 2
+_EDITED_POST, _REVOKED_POST = "3", "8"
 
 
 def reports(line: Line, code: int, body: bytes) -> list[base.Report]:
@@ -70,6 +79,9 @@ def _message(line: Line, event: Any) -> list[base.Report]:
     note_mode(line, chat, source.Sender)
     by = reading.Said("" if source.IsFromMe else sender.jid or sender.lid or "", chat)
     content = _content(line, event, by)
+    edited = millis(event.NewsLetterMeta.EditTS)
+    if chat.endswith("@newsletter"):
+        content = _in_channel(event, content, edited)
     if content is None:
         return []
     return [
@@ -77,7 +89,7 @@ def _message(line: Line, event: Any) -> list[base.Report]:
             wire_id=info.ID,
             chat=chat,
             from_me=source.IsFromMe,
-            timestamp=millis(info.Timestamp),
+            timestamp=max(millis(info.Timestamp), edited),
             content=content,
             sender=sender.jid or sender.lid,
             sender_lid=sender.lid,
@@ -106,6 +118,16 @@ def _content(line: Line, event: Any, by: reading.Said) -> MessageContent | Chang
     if message.HasField("encReactionMessage"):
         return _sealed_reaction(line, event, message.encReactionMessage, by)
     return reading.content_of(event.Message, line, by)
+
+
+def _in_channel(event: Any, said: MessageContent | Change | None, edited: int) -> MessageContent | Change | None:
+    """What is posted; a post that is edited comes as a whole once more, under its id, and one that is revoked empty."""
+    target = Target(message_id=event.Info.ID, from_me=False)
+    if said is None or isinstance(said, Change):
+        return RevokeContent(target=target) if event.Info.Edit == _REVOKED_POST else said
+    if event.Info.Edit == _EDITED_POST or edited > 0:
+        return EditContent(target=target, text=reading.words_of(said))
+    return said
 
 
 def _vote(line: Line, event: Any, update: Any, by: reading.Said) -> VoteContent | None:

@@ -261,7 +261,7 @@ def _around(said: Any) -> dict[str, Any]:
 
 def _quote(context: Any) -> Quote:
     author = bare(context.participant)
-    body = _words(_said(unwrapped(context.quotedMessage)))
+    body = words_of(_said(unwrapped(context.quotedMessage)))
     return Quote(
         message_id=context.stanzaID,
         sender_jid=author if author.endswith("@s.whatsapp.net") else UNSET,
@@ -270,7 +270,8 @@ def _quote(context: Any) -> Quote:
     )
 
 
-def _words(said: MessageContent | None) -> str:
+def words_of(said: MessageContent | None) -> str:
+    """What is to be read of a content: a text, a caption, a poll's or a place's name; empty for none."""
     match said:
         case TextContent():
             return said.text

@@ -37,8 +37,8 @@ def opened(folder: Path, envelope: Any, use: bytes, *, author: Person, by: Perso
     addresses = ([each for each in (person.lid, person.jid) if each] for person in (author, by))
     pairs = list(itertools.product(*addresses))
     for secret in _secrets(folder, message):
-        for pair in pairs:
-            found = _opened(envelope, key_of(secret, message, *pair, use))
+        for first, second in pairs:
+            found = _opened(envelope, key_of(secret, message, first, second, use))
             if found is not None:
                 return found
     return None

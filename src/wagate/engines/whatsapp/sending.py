@@ -23,10 +23,13 @@ from wagate.model.contents import (
     EditContent,
     ImageContent,
     MediaContent,
+    ReactionContent,
     RevokeContent,
     VoteContent,
 )
 from wagate.model.messages import Ack
+
+_NOT_IN_CHANNELS = (MediaContent, AlbumContent, ReactionContent, VoteContent)
 
 
 async def send(line: Line, want: wire.Send) -> Ack:
@@ -47,7 +50,10 @@ def _must_be_allowed(content: Content, chat: str) -> None:
 
     Raises:
         Refused: it is not sent.
+        UnsupportedByEngine: a channel takes it in a form of its own, which the library has no way to say.
     """
+    if chat.endswith("@newsletter") and isinstance(content, _NOT_IN_CHANNELS):
+        raise UnsupportedByEngine("the library posts texts in channels, and no files, reactions or votes")
     if isinstance(content, EditContent) and not content.target.from_me:
         raise Refused("only one's own messages can be edited", reason="not_allowed")
     if isinstance(content, RevokeContent) and not content.target.from_me and not chat.endswith("@g.us"):
