@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -15,7 +16,7 @@ from tests.emulator.schemas import Message
 from tests.support.company import ANN, BEN, CAT, NOBODY, Company
 from tests.support.engines import jid
 from tests.support.whatsapp import why_not
-from wagate.engines.base import CallRang, ChannelChanged, ChatMarked, PresenceHeard, Receipt
+from wagate.engines.base import CallRang, ChannelChanged, ChatMarked, PeopleSeen, PresenceHeard, Receipt
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotFound, Refused, UnsupportedByEngine
 from wagate.model.actions import (
@@ -118,12 +119,24 @@ async def test_typing_and_presence_reach_who_watches(company: Company) -> None:
         # Ben's phone shares the keys of what an account's devices know together; another of them writes his name there.
         phone = await switch_on(library, BEN)
         other = await library.link("other", BEN)
+        # What the library takes over from the phone with these keys, and tells nobody.
+        await company.ben.connection.snapshot()
+        with contextlib.closing(sqlite3.connect(company.world.keys("ben") / "keys.db", timeout=30)) as keys:
+            own = keys.execute("SELECT jid FROM whatsmeow_device").fetchone()[0]
+            names = (own, jid(CAT), "Cat", "Cat of the Book")
+            keys.execute(
+                "INSERT OR REPLACE INTO whatsmeow_contacts (our_jid, their_jid, first_name, full_name)"
+                " VALUES (?, ?, ?, ?)", names
+            )  # fmt: skip
+            keys.commit()
         await phone.share_keys()
         await other.wait("Message", lambda told: "appStateSyncKeyShare" in str(told))
         await other.call("set_profile_name", "Ben")
         watched = await company.ann.do(WatchPresence(chat=jid(BEN)))
         assert watched.from_ == jid(BEN)
         await _named(company)
+        seen = await company.ben.hears(PeopleSeen, lambda report: any(each.full_name for each in report.people))
+        assert [(each.jid, each.full_name) for each in seen.people if each.full_name] == [(jid(CAT), "Cat of the Book")]
         company.forget()
         await company.ben.do(SetPresence(online=True))
         await company.ann.hears(PresenceHeard, lambda report: (report.person, report.state) == (jid(BEN), "available"))

@@ -77,6 +77,8 @@ def _message(line: Line, event: Any) -> list[base.Report]:
     chat = _chat(line, source)
     sender = line.me if source.IsFromMe else person(line, source.Sender, source.SenderAlt)
     note_mode(line, chat, source.Sender)
+    if source.IsFromMe and event.Message.protocolMessage.HasField("appStateSyncKeyShare"):
+        line.acquaintances.keys_came()
     by = reading.Said("" if source.IsFromMe else sender.jid or sender.lid or "", chat)
     content = _content(line, event, by)
     edited = millis(event.NewsLetterMeta.EditTS)

@@ -24,6 +24,7 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import ends, refusals, stored, wire
+from wagate.engines.whatsapp.acquaintances import Acquaintances
 from wagate.engines.whatsapp.addresses import person_of, text_of
 from wagate.engines.whatsapp.ear import Ear
 from wagate.engines.whatsapp.library import Library
@@ -87,6 +88,7 @@ class Line:
         self.me = Person()
         self.hidden: set[str] = set()
         self.whereabouts = Whereabouts()
+        self.acquaintances = Acquaintances()
         self._has_keys = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
@@ -411,6 +413,7 @@ class Line:
 
     async def _end(self) -> None:
         self._purpose = ""
+        self.acquaintances.end()
         if self._telling is not None:
             self._telling.pause()
         if self._online is not None and not self._online.done():
