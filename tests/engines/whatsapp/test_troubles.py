@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 import tests.emulator.emulator as emulator_module
-from tests.emulator.emulator import Emulator
+from tests.emulator.emulator import DEAD_PROXY, Emulator
 from tests.emulator.nodes import Node, parse
 from tests.support.engines import Recorder, jid, text
 from tests.support.villagers import ANN, BEN, CAT, online, said, texts, village
@@ -91,6 +91,30 @@ async def test_a_proxy_that_is_gone_is_a_line_to_try_again_and_nothing_goes_past
             with pytest.raises(ConnectionLost):
                 await bare.connect()
             assert past
+        finally:
+            await other.close()
+        third, _ = await world.open("s1", jid=jid(ANN))
+        await third.connect()
+
+
+async def test_a_socks_proxy_of_a_session_is_not_the_way_to_the_environments(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, DEAD_PROXY)
+    async with online(village, "s1") as (world, (ann, _)):
+        await ann.close()
+        other = world.another(command=world.command(proxied=False))
+        try:
+            again = await other.open(world.account("s1", jid=jid(ANN), proxy=village.emulator.socks_url), Recorder())
+            await again.connect()
+            # Who has none of their own goes by the environment's: not from this host.
+            account = msgspec.structs.replace(world.account("s2", jid=jid(BEN)), proxy_url=None)
+            bare = await other.open(account, Recorder())
+            with pytest.raises(LinkEnded):
+                await bare.connect()
+            assert {other.host_of("s1"), other.host_of("s2")} == set(other.hosts)
+            assert len(other.hosts) == 2
         finally:
             await other.close()
         third, _ = await world.open("s1", jid=jid(ANN))
