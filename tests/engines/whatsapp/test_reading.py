@@ -29,11 +29,13 @@ if why_not():
 import Neonize_pb2
 
 from tests.emulator.schemas import Message
+from wagate.engines.whatsapp.addresses import as_addressed, note_mode
 from wagate.engines.whatsapp.reading import Said, content_of
 
 ANN, ANN_LID = "4915100001@s.whatsapp.net", "111111@lid"
 BEN, BEN_LID = "4915100002@s.whatsapp.net", "222222@lid"
 CAT_LID = "333333@lid"
+GROUP = "1203630@g.us"
 PHONES = {ANN_LID: ANN, BEN_LID: BEN}
 FILE = {"mimetype": "image/jpeg", "fileSHA256": b"\x01" * 32, "fileLength": 9, "directPath": "/v/x", "URL": "https://x"}
 
@@ -45,6 +47,7 @@ class Store:
         messages=Neonize_pb2, read=lambda kind, body: getattr(Neonize_pb2, kind).FromString(body)
     )
     hidden: set[str] = set()
+    plain: set[str] = set()
 
     def is_own(self, address: str) -> bool:
         user, _, server = address.partition("@")
@@ -63,7 +66,7 @@ class Store:
 
 
 FROM_BEN, FROM_ANN = Said(BEN, BEN), Said("", BEN)
-IN_GROUP = Said(BEN, "1203630@g.us")
+IN_GROUP = Said(BEN, GROUP)
 
 
 def read(message: Any, by: Said = FROM_BEN) -> Any:
@@ -249,3 +252,14 @@ def test_a_live_location_has_its_words_and_a_poll_its_end_in_milliseconds() -> N
     for end in (2_000_000_000, 2_000_000_000_000):
         poll = read(Message(pollCreationMessage={"name": "When?", "options": [], "endTime": end}))
         assert poll.poll_end_time == 2_000_000_000_000
+
+
+def test_a_receipt_goes_back_to_the_address_that_a_message_came_from() -> None:
+    store = Store()
+    assert (as_addressed(store, BEN), as_addressed(store, CAT_LID), as_addressed(store, GROUP)) == (
+        BEN_LID, CAT_LID, GROUP,
+    )  # fmt: skip
+    note_mode(store, BEN, SimpleNamespace(Server="s.whatsapp.net"))
+    assert as_addressed(store, BEN) == BEN
+    note_mode(store, BEN, SimpleNamespace(Server="lid"))
+    assert as_addressed(store, BEN) == BEN_LID

@@ -25,6 +25,8 @@ class Names(Protocol):
     library: Any
     hidden: set[str]
     """Groups whose members address one another by LID."""
+    plain: set[str]
+    """People whose messages come from their phone's address: the others' come from their LID."""
 
     def is_own(self, address: str) -> bool:
         """Whether this is the account itself."""
@@ -111,10 +113,17 @@ def by_lid(names: Names, address: str) -> str:
     return (_lid_of(names, address) or address) if address.endswith(f"@{_PHONE}") else address
 
 
-def note_mode(names: Names, group: str, someone: Any) -> None:
-    """Remember how a group's members address one another, by the address of one of them there."""
-    if group.endswith(f"@{_GROUP}"):
-        (names.hidden.add if someone.Server == _LID else names.hidden.discard)(group)
+def as_addressed(names: Names, chat: str) -> str:
+    """How a chat is named to whoever wrote in it: a receipt goes back to the address that the message came from."""
+    return chat if chat in names.plain else by_lid(names, chat)
+
+
+def note_mode(names: Names, chat: str, someone: Any) -> None:
+    """Remember how a group's members address one another, or somebody writes to us, by an address of theirs there."""
+    if chat.endswith(f"@{_GROUP}"):
+        (names.hidden.add if someone.Server == _LID else names.hidden.discard)(chat)
+    elif chat.endswith(f"@{_PHONE}"):
+        (names.plain.add if someone.Server == _PHONE else names.plain.discard)(chat)
 
 
 def reworded(names: Names, text: str, mentions: list[str]) -> str:

@@ -76,7 +76,8 @@ def _message(line: Line, event: Any) -> list[base.Report]:
     source = info.MessageSource
     chat = _chat(line, source)
     sender = line.me if source.IsFromMe else person(line, source.Sender, source.SenderAlt)
-    note_mode(line, chat, source.Sender)
+    if not (source.IsFromMe and not source.IsGroup):
+        note_mode(line, chat, source.Sender)
     if source.IsFromMe and event.Message.protocolMessage.HasField("appStateSyncKeyShare"):
         line.acquaintances.keys_came()
     by = reading.Said("" if source.IsFromMe else sender.jid or sender.lid or "", chat)

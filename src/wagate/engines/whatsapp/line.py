@@ -87,6 +87,7 @@ class Line:
         self.own_jid = ""
         self.me = Person()
         self.hidden: set[str] = set()
+        self.plain: set[str] = set()
         self.whereabouts = Whereabouts()
         self.acquaintances = Acquaintances()
         self._has_keys = False

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import channels, group_actions, refusals, wire
-from wagate.engines.whatsapp.addresses import as_written_in, both_known, by_text, to_library
+from wagate.engines.whatsapp.addresses import as_addressed, as_written_in, both_known, by_text, to_library
 from wagate.engines.whatsapp.content import referred
 from wagate.engines.whatsapp.groups import seen
 from wagate.engines.whatsapp.line import Line
@@ -114,8 +114,7 @@ def _known(line: Line, each: Any) -> Person:
 
 
 async def _mark_read(line: Line, action: actions.MarkRead) -> None:
-    chat = _address(line, action.chat)
-    sender = _address(line, action.sender or action.chat)
+    chat = sender = _address(line, await asyncio.to_thread(as_addressed, line, action.chat))
     if action.sender:
         sender = _address(line, await asyncio.to_thread(as_written_in, line, action.chat, action.sender))
     ids = " ".join(action.message_ids).encode()
