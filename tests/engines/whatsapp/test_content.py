@@ -16,7 +16,7 @@ from tests.support.whatsapp import why_not
 from wagate.engines.base import GroupSeen
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import Gone, NoAnswer
-from wagate.model.actions import FetchMedia
+from wagate.model.actions import FetchMedia, WatchPresence
 from wagate.model.contents import (
     AlbumContent,
     AlbumItem,
@@ -215,14 +215,19 @@ async def test_mentions_are_said_as_a_group_s_members_address_one_another(compan
         eve = await library.link(f"eve-{by_number}", EVE)
         try:
             people = [person(BEN), person(EVE)]
-            group = str((await company.emulator.create_group(person(ANN), "Team", people, by_number=by_number)).jid)
+            gathering = await company.emulator.create_group(person(ANN), "Team", people, by_number=by_number)
+            group = str(gathering.jid)
             await company.ann.hears(GroupSeen, lambda report: report.group_jid == group)
+            gathering.timer = 86400
+            await company.ann.do(WatchPresence(chat=group))  # which looks at the group
             await company.ann.say(TextContent(text=f"hi @{BEN}, not @{CAT}", mentions=[jid(BEN)]), group)
             await company.ann.say(ImageContent(media=octets, mentions=[jid(BEN)]), group)
             for field, words in (("extendedTextMessage", f"hi @{digits}, not @{CAT}"), ("imageMessage", f"@{digits}")):
                 heard = await eve.wait("Message", lambda told, field=field: field in told["Message"])  # type: ignore[misc]
                 said = heard.told["Message"][field]
-                assert (said.get("text") or said["caption"], said["contextInfo"]["mentionedJID"]) == (words, [shown])
+                context = said["contextInfo"]
+                assert (said.get("text") or said["caption"], context["mentionedJID"]) == (words, [shown])
+                assert context["expiration"] == 86400, "it lasts as long as the others' messages there"
         finally:
             await person(EVE).unlink()
 

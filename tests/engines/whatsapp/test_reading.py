@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,8 @@ import Neonize_pb2
 
 from tests.emulator.schemas import Message
 from wagate.engines.whatsapp.addresses import as_addressed, note_mode
-from wagate.engines.whatsapp.reading import Said, content_of
+from wagate.engines.whatsapp.reading import Said, content_of, timer_in
+from wagate.engines.whatsapp.timers import Timers
 
 ANN, ANN_LID = "4915100001@s.whatsapp.net", "111111@lid"
 BEN, BEN_LID = "4915100002@s.whatsapp.net", "222222@lid"
@@ -252,6 +254,29 @@ def test_a_live_location_has_its_words_and_a_poll_its_end_in_milliseconds() -> N
     for end in (2_000_000_000, 2_000_000_000_000):
         poll = read(Message(pollCreationMessage={"name": "When?", "options": [], "endTime": end}))
         assert poll.poll_end_time == 2_000_000_000_000
+
+
+def test_a_message_says_how_long_messages_last() -> None:
+    lasting = {"text": "x", "contextInfo": {"expiration": 86400}}
+    for message, seconds in (
+        (Message(extendedTextMessage=lasting), 86400),
+        (Message(ephemeralMessage={"message": Message(extendedTextMessage=lasting)}), 86400),
+        (Message(protocolMessage={"type": "EPHEMERAL_SETTING", "ephemeralExpiration": 0}), 0),
+        (Message(protocolMessage={"type": "REVOKE"}), None),
+        (Message(extendedTextMessage={"text": "x"}), None),
+        (Message(conversation="x"), None),
+    ):
+        assert timer_in(message) == seconds
+
+
+def test_timers_are_kept_beside_the_keys(tmp_path: Path) -> None:
+    timers = Timers(tmp_path)
+    timers.note(GROUP, 86400)
+    timers.note(BEN, 604800)
+    timers.note(BEN, 0)
+    assert [Timers(tmp_path).of(chat) for chat in (GROUP, BEN, ANN)] == [86400, 0, 0]
+    (tmp_path / "timers").write_text("half")
+    assert Timers(tmp_path).of(GROUP) == 0
 
 
 def test_a_receipt_goes_back_to_the_address_that_a_message_came_from() -> None:

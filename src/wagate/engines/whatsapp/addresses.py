@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
+from wagate.engines.whatsapp.timers import Timers
 from wagate.model import Maybe
 from wagate.model.contacts import Person
 
@@ -27,6 +28,9 @@ class Names(Protocol):
     """Groups whose members address one another by LID."""
     plain: set[str]
     """People whose messages come from their phone's address: the others' come from their LID."""
+
+    timers: Timers
+    """How long messages last in its chats."""
 
     def is_own(self, address: str) -> bool:
         """Whether this is the account itself."""

@@ -48,11 +48,14 @@ STATUS = "status@broadcast"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where it is said: the chat, how somebody's address is written there, and our own."""
+    """Where it is said: the chat, how somebody's address is written there, and our own. `timer`: seconds for which
+    messages last there; 0: for good.
+    """
 
     chat: str
     write: Callable[[str], str] = str
     own: str = ""
+    timer: int = 0
 
 
 def message_of(
@@ -195,10 +198,13 @@ _OF_A_FILE: dict[str, Callable[[Media, Preview], dict[str, Any]]] = {
 
 
 def _context(content: Said, place: Place) -> Any:
-    """What goes with any content: mentions, what is quoted, that it was forwarded; None where there is nothing."""
-    if content.mentions is UNSET and content.quote is UNSET and content.forwarded is not True:
+    """What goes with any content: mentions, what is quoted, that it was forwarded, how long it lasts; None where there
+    is nothing.
+    """
+    plain = content.mentions is UNSET and content.quote is UNSET and content.forwarded is not True
+    if plain and not place.timer:
         return None
-    context = _proto().ContextInfo()
+    context = _proto().ContextInfo(expiration=place.timer or None)
     if content.mentions is not UNSET:
         context.mentionedJID.extend(place.write(each) for each in content.mentions)
     if content.forwarded is True:

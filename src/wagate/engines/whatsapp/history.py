@@ -42,6 +42,8 @@ def reports(line: Line, sync: Any) -> list[base.Report]:
     for conversation in sync.conversations:
         chat = conversation.pnJID or conversation.ID
         chat = chat if chat.endswith(("@g.us", "@broadcast", "@newsletter")) else canonical(line, chat)
+        if conversation.HasField("ephemeralExpiration"):
+            line.timers.note(chat, conversation.ephemeralExpiration)
         told += [*_marks(conversation, chat), *_messages(line, conversation, chat)]
     return told
 

@@ -80,6 +80,8 @@ def _message(line: Line, event: Any) -> list[base.Report]:
         note_mode(line, chat, source.Sender)
     if source.IsFromMe and event.Message.protocolMessage.HasField("appStateSyncKeyShare"):
         line.acquaintances.keys_came()
+    if (seconds := reading.timer_in(event.Message)) is not None and not chat.endswith(("@broadcast", "@newsletter")):
+        line.timers.note(chat, seconds)
     by = reading.Said("" if source.IsFromMe else sender.jid or sender.lid or "", chat)
     content = _content(line, event, by)
     edited = millis(event.NewsLetterMeta.EditTS)

@@ -31,6 +31,7 @@ from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.pieces import Pieces
 from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
+from wagate.engines.whatsapp.timers import Timers
 from wagate.engines.whatsapp.whereabouts import Whereabouts
 from wagate.errors import NoAnswer
 from wagate.model.contacts import Person
@@ -90,6 +91,7 @@ class Line:
         self.plain: set[str] = set()
         self.whereabouts = Whereabouts()
         self.acquaintances = Acquaintances()
+        self.timers = Timers(self.folder)
         self._has_keys = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()

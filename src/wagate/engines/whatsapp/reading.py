@@ -57,7 +57,7 @@ _STANDS_ALONE = (0, 1)
 """What a message may be to the one that it is associated with: nothing, or an item of its album. Every other is the
 same picture once more, in better quality, or a part of something that we do not tell."""
 _POLLS = tuple(f"pollCreationMessage{version}" for version in ("", "V2", "V3", "V5", "V6"))
-_EDIT, _REVOKE = 14, 0
+_EDIT, _REVOKE, _TIMER = 14, 0, 3
 _SECONDS_END = 100_000_000_000
 
 
@@ -106,6 +106,17 @@ def target_of(key: Any, names: Names, by: Said) -> Target:
         # Of two, the other one.
         author = "" if by.sender else by.chat
     return Target(message_id=key.ID, from_me=not author, sender=author or UNSET)
+
+
+def timer_in(message: Any) -> int | None:
+    """How long messages last in its chat, in seconds, where a message says it; 0: for good, from now on."""
+    message = unwrapped(message)
+    if message.protocolMessage.type == _TIMER and message.HasField("protocolMessage"):
+        return int(message.protocolMessage.ephemeralExpiration)
+    for field, said in message.ListFields():
+        if field.message_type is not None and "contextInfo" in field.message_type.fields_by_name:
+            return int(said.contextInfo.expiration) or None
+    return None
 
 
 def _protocol(change: Any, names: Names, by: Said) -> Change | None:

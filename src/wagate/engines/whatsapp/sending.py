@@ -95,12 +95,15 @@ async def _message(line: Line, content: Content, chat: str, files: dict[str, str
         preview = await previews.look(Path(file), name)
     if isinstance(content, VoteContent):
         return await _vote(line, content, chat)
-    place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid)
     now = int(time.time() * 1000)
-    # Addresses may have to be looked up in the session's store.
-    return await asyncio.to_thread(
-        lambda: contents.message_of(content, place, now=now, uploaded=uploaded, preview=preview)
-    )
+
+    def made() -> Any:
+        # Addresses may have to be looked up in the session's store.
+        timer = line.timers.of(chat)
+        place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid, timer)
+        return contents.message_of(content, place, now=now, uploaded=uploaded, preview=preview)
+
+    return await asyncio.to_thread(made)
 
 
 async def upload(line: Line, file: Path, kind: int) -> Any:
