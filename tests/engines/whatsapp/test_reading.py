@@ -23,6 +23,7 @@ from wagate.model.contents import (
     TextContent,
     VideoContent,
 )
+from wagate.model.messages import Arrived
 
 if why_not():
     pytest.skip(why_not(), allow_module_level=True)
@@ -31,6 +32,7 @@ import Neonize_pb2
 
 from tests.emulator.schemas import Message
 from wagate.engines.whatsapp.addresses import as_addressed, note_mode
+from wagate.engines.whatsapp.inbound import reports
 from wagate.engines.whatsapp.reading import Said, content_of, timer_in
 from wagate.engines.whatsapp.timers import Timers
 
@@ -254,6 +256,32 @@ def test_a_live_location_has_its_words_and_a_poll_its_end_in_milliseconds() -> N
     for end in (2_000_000_000, 2_000_000_000_000):
         poll = read(Message(pollCreationMessage={"name": "When?", "options": [], "endTime": end}))
         assert poll.poll_end_time == 2_000_000_000_000
+
+
+def test_what_is_said_to_a_bot_of_the_network_s_own_is_nothing() -> None:
+    def event(server: str) -> bytes:
+        nobody = {"User": "", "RawAgent": 0, "Device": 0, "Integrator": 0, "Server": "", "IsEmpty": True}
+        chat = {**nobody, "User": "867051314767696", "Server": server, "IsEmpty": False}
+        alternates = dict.fromkeys(("SenderAlt", "RecipientAlt", "BroadcastListOwner"), nobody)
+        source = {"Chat": chat, "Sender": chat, "IsFromMe": False, "IsGroup": False, **alternates}
+        info = {"MessageSource": source, "ID": "M", "Timestamp": 1, "ServerID": 0, "Multicast": False}
+        words = dict.fromkeys(("Type", "Pushname", "Category", "MediaType", "Edit"), "")
+        flags = (
+            "Ephemeral",
+            "ViewOnce",
+            "ViewOnceV2",
+            "ViewOnceV2Extension",
+            "DocumentWithCaption",
+            "LottieSticker",
+            "Edit",
+        )
+        said = {**{f"Is{flag}": False for flag in flags}, "UnavailableRequestID": "", "RetryCount": 0}
+        made = Neonize_pb2.Message(Info={**info, **words}, Message={"conversation": "hi"}, **said)
+        return bytes(made.SerializeToString())
+
+    assert reports(Store(), 17, event("bot")) == []  # type: ignore[arg-type]
+    (arrived,) = reports(Store(), 17, event("lid"))  # type: ignore[arg-type]
+    assert isinstance(arrived, Arrived)
 
 
 def test_a_message_says_how_long_messages_last() -> None:

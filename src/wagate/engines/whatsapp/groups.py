@@ -79,6 +79,14 @@ def changed_group(line: Line, event: Any) -> list[base.Report]:
     told: list[base.Report] = []
     if event.HasField("Ephemeral"):
         line.timers.note(group, event.Ephemeral.DisappearingTimer)
+    if event.Delete.Deleted:
+        # The group is no more, and nobody is in it.
+        me = Participant(person=line.me, role="member")
+        told.append(
+            MembersChanged(
+                group_jid=group, timestamp=moment, change="leave", people=[me], sender=sender, self_left=True
+            )
+        )
     settings = _settings(event)
     if settings:
         told.append(GroupChanged(group_jid=group, timestamp=moment, sender=sender, **settings))

@@ -38,6 +38,7 @@ _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 
 _READ_BY_ME = (4, 5, 6, 7)
 _COMPOSING, _AUDIO = 1, 2
+_CHATS = ("@s.whatsapp.net", "@lid", "@g.us", "@newsletter", "@broadcast")
 _MESSAGE_EDIT = 2
 _EDITED_POST, _REVOKED_POST = "3", "8"
 
@@ -75,6 +76,8 @@ def _message(line: Line, event: Any) -> list[base.Report]:
     info = event.Info
     source = info.MessageSource
     chat = _chat(line, source)
+    if not chat.endswith(_CHATS):
+        return []  # with a bot of WhatsApp's own, say: nobody whom an address of ours names
     sender = line.me if source.IsFromMe else person(line, source.Sender, source.SenderAlt)
     if not (source.IsFromMe and not source.IsGroup):
         note_mode(line, chat, source.Sender)
