@@ -222,6 +222,10 @@ async def test_mentions_are_said_as_a_group_s_members_address_one_another(compan
             await company.ann.do(WatchPresence(chat=group))  # which looks at the group
             await company.ann.say(TextContent(text=f"hi @{BEN}, not @{CAT}", mentions=[jid(BEN)]), group)
             await company.ann.say(ImageContent(media=octets, mentions=[jid(BEN)]), group)
+            paper = await company.file("med_d", b"%PDF", "application/pdf", filename="a.pdf", caption="read it")
+            await company.ann.say(DocumentContent(media=paper), group)
+            heard = await eve.wait("Message", lambda told: "documentMessage" in told["Message"])
+            assert heard.told["IsDocumentWithCaption"], "phones show the words only so"
             for field, words in (("extendedTextMessage", f"hi @{digits}, not @{CAT}"), ("imageMessage", f"@{digits}")):
                 heard = await eve.wait("Message", lambda told, field=field: field in told["Message"])  # type: ignore[misc]
                 said = heard.told["Message"][field]

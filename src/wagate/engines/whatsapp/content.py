@@ -172,7 +172,11 @@ def _file(content: MediaContent, place: Place, uploaded: Any, preview: Preview) 
     if media.caption:
         media = msgspec.structs.replace(media, caption=_worded(media.caption, content, place))
     more: Callable[[Media, Preview], dict[str, Any]] = _OF_A_FILE.get(field, lambda media, preview: {})
-    return _proto().Message(**{field: said | more(media, preview)})
+    message = _proto().Message(**{field: said | more(media, preview)})
+    if field == "documentMessage" and media.caption:
+        # The words under a document are shown only in this wrapping.
+        return _proto().Message(documentWithCaptionMessage={"message": message})
+    return message
 
 
 def _picture(media: Media, preview: Preview) -> dict[str, Any]:

@@ -53,9 +53,9 @@ _WRAPPERS = (
     "questionReplyMessage",
     "associatedChildMessage",
 )
-_STANDS_ALONE = (0, 1)
-"""What a message may be to the one that it is associated with: nothing, or an item of its album. Every other is the
-same picture once more, in better quality, or a part of something that we do not tell."""
+_PARTS = (3, 5, 7, 10, 12, 19)
+"""What a message may be to another without being one by itself: an event's cover, the same video or picture in better
+quality, a poll's picture, the moving picture of a still one."""
 _POLLS = tuple(f"pollCreationMessage{version}" for version in ("", "V2", "V3", "V5", "V6"))
 _EDIT, _REVOKE, _TIMER = 14, 0, 3
 _SECONDS_END = 100_000_000_000
@@ -86,7 +86,7 @@ def content_of(message: Any, names: Names, by: Said) -> MessageContent | Change 
 def unwrapped(message: Any) -> Any:
     """The message without what it is wrapped in; an empty one for what is only a part of another."""
     while True:
-        if message.messageContextInfo.messageAssociation.associationType not in _STANDS_ALONE:
+        if message.messageContextInfo.messageAssociation.associationType in _PARTS:
             return type(message)()
         for wrapper in _WRAPPERS:
             if message.HasField(wrapper):
