@@ -83,7 +83,7 @@ class HostProcess:
         """Start it; returns when it has loaded the library. `patience`: seconds without a word of ours, and it ends.
 
         Raises:
-            ConnectionLost: it ended before; its log says why.
+            ConnectionLost: it cannot be started, or ended before; the log says why.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
@@ -93,6 +93,11 @@ class HostProcess:
                 pass_fds=(theirs.fileno(),),
                 env=_environment(proxied=self.proxied),
             )
+        except OSError as error:
+            # No more processes or descriptors than this is given: it may be well in a while.
+            ours.close()
+            log.error("a host cannot be started", error=str(error))
+            raise base.ConnectionLost from None
         except BaseException:
             ours.close()
             raise
