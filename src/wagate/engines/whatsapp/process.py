@@ -86,21 +86,14 @@ class HostProcess:
         """Start it; returns when it has loaded the library. `patience`: seconds without a word of ours, and it ends.
 
         Raises:
-            ConnectionLost: it ended before; its log says why.
+            ConnectionLost: it cannot be started, or ended before; the log says why.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
         try:
-            self._process = await Child.start(
-                [*command, "--socket", str(theirs.fileno()), "--patience", str(patience)],
-                pass_fds=(theirs.fileno(),),
-                env=_environment(proxied=self.proxied),
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+            ours = await self._begin(command, patience)
+        except OSError as error:
+            # No more processes or descriptors than this is given: it may be well in a while.
+            log.error("a host cannot be started", error=str(error))
+            raise base.ConnectionLost from None
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks = [
@@ -118,6 +111,23 @@ class HostProcess:
         except BaseException:
             await self.stop()
             raise
+
+    async def _begin(self, command: Sequence[str], patience: float) -> socket.socket:
+        """The process, and our end of the line to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        try:
+            self._process = await Child.start(
+                [*command, "--socket", str(theirs.fileno()), "--patience", str(patience)],
+                pass_fds=(theirs.fileno(),),
+                env=_environment(proxied=self.proxied),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
 
     async def ask(self, line: int, want: wire.AnyWant, *, seconds: float) -> Answer:
         """Ask, and wait for the answer.
