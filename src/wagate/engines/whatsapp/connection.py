@@ -111,6 +111,8 @@ class WhatsAppConnection:
     async def _begin(self, want: wire.Link | wire.Connect, *, alone: bool) -> None:
         try:
             await self._move(alone=alone)
+            if self._berth is not None:
+                self._berth.host.begun += 1
             await self._ask(want, seconds=_CONNECT_SECONDS)
         except WagateError as error:
             log.warning("a session cannot begin", session=self.account.session_id, error=str(error))
@@ -236,7 +238,7 @@ class WhatsAppConnection:
         async with self._changing:
             berth = self._berth
             fits = self._linking == alone and not self._spent and not self._closed
-            if fits and berth is not None and berth.host.alive:
+            if fits and berth is not None and berth.host.alive and not self._fleet.worn(berth.host):
                 return
             await self._leave()
             if self._passing is not None:

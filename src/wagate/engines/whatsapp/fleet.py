@@ -30,13 +30,16 @@ HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp")
 class Hosts(msgspec.Struct, frozen=True, kw_only=True):
     """How hosts are run. `command`: what starts one; `per_host`: how many sessions share one, and are cut off together
     when it dies; `pulse`: seconds between signs of life: one that hangs is found within four of these; `patience`:
-    seconds without a word from this process after which a host ends, well below the time of a lease.
+    seconds without a word from this process after which a host ends, well below the time of a lease. `beginnings`:
+    after so many of sessions a host is worn: whoever begins then does so in another, and it ends with the last.
     """
 
     command: Sequence[str] = HOST
     per_host: int = 8
     pulse: float = 5.0
     patience: float = 20.0
+    beginnings: int = 100
+    # The library lets go of a session, but not of all that it took for it: each costs a descriptor and half a megabyte.
 
 
 class Berth:
@@ -96,9 +99,13 @@ class Fleet:
                 if host.proxied != proxied:
                     continue
                 full = len(berths) >= self._how.per_host or any(berth.alone for berth in berths.values())
-                if host.alive and berths and not full:
+                if host.alive and berths and not full and not self.worn(host):
                     return self._place(session_id, host, alone=False)
             return self._place(session_id, await self._start(proxied=proxied), alone=False)
+
+    def worn(self, host: HostProcess) -> bool:
+        """Whether enough sessions have begun in a host."""
+        return host.begun >= self._how.beginnings
 
     async def leave(self, berth: Berth, *, at_once: bool = False) -> None:
         """Give a place back; a host without sessions ends. `at_once`: this host cannot let it go, and is killed."""
@@ -137,11 +144,9 @@ class Fleet:
             host = HostProcess(proxied=proxied)
             try:
                 await host.start(self._how.command, patience=self._how.patience)
-            except (base.ConnectionLost, OSError) as error:
+            except base.ConnectionLost:
                 self._failed_starts = min(self._failed_starts + 1, 10)
-                if isinstance(error, OSError):
-                    log.error("a host cannot be started", error=str(error))
-                raise base.ConnectionLost from None
+                raise
             self._failed_starts = 0
         if self._closed:
             await host.stop(at_once=True)

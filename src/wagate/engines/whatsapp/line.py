@@ -23,12 +23,14 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import ends, refusals, stored, wire
+from wagate.engines.whatsapp.acquaintances import Acquaintances
 from wagate.engines.whatsapp.addresses import person_of, text_of
 from wagate.engines.whatsapp.ear import Ear
 from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.pieces import Pieces
 from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
+from wagate.engines.whatsapp.timers import Timers
 from wagate.engines.whatsapp.whereabouts import Whereabouts
 from wagate.errors import NoAnswer
 from wagate.model.contacts import Person
@@ -75,7 +77,7 @@ class Line:
         self._stuck = around.stuck
         self._tell = around.tell
         self._number = number
-        self._folder = Path(want.folder)
+        self.folder = Path(want.folder)
         self._loop = asyncio.get_running_loop()
         self._lock: int | None = None
         self._name = ""
@@ -87,7 +89,10 @@ class Line:
         self.own_jid = ""
         self.me = Person()
         self.hidden: set[str] = set()
+        self.plain: set[str] = set()
         self.whereabouts = Whereabouts()
+        self.acquaintances = Acquaintances()
+        self.timers = Timers(self.folder)
         self._has_keys = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
@@ -107,11 +112,12 @@ class Line:
         """
         try:
             async with self._changing:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 await self._hold()
                 # Now, while the library has it not: two who open one file in one process undo each other's locks.
-                await asyncio.to_thread(self._look_at_keys)
-                spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
+                state = await asyncio.to_thread(stored.state, self.folder, self.account.jid)
+                self._has_keys, self._keys_missing = state
+                spool = await asyncio.to_thread(Spool, self.folder / stored.SPOOL)
                 read = partial(self._translate, self)
                 self._telling = Telling(spool, self._number, self._tell, read, self.is_own)
         except OSError:
@@ -408,16 +414,9 @@ class Line:
         """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
         self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
 
-    def _look_at_keys(self) -> None:
-        """Where the account is linked, a store without keys was unlinked; no store, or another's, is a slip."""
-        owner, account = stored.owner(self._folder), self.account.jid
-        self._has_keys = owner is not None
-        absent = not (self._folder / stored.FILE).exists()
-        self._keys_missing = account is not None and (absent if owner is None else not stored.is_of(owner, account))
-
     async def _hold(self) -> None:
         deadline = self._loop.time() + _LOCK_SECONDS
-        while (lock := stored.lock(self._folder)) is None:
+        while (lock := stored.lock(self.folder)) is None:
             if self._closing or self._loop.time() > deadline:
                 raise Busy
             await asyncio.sleep(0.05)
@@ -440,7 +439,7 @@ class Line:
             self._purpose = purpose
             self._online = self._loop.create_future() if purpose == "connect" else None
             self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
-            store = str(self._folder / stored.FILE)
+            store = str(self.folder / stored.FILE)
             name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
             await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
             return self._begun
@@ -458,6 +457,7 @@ class Line:
     def _break_off(self) -> None:
         """What is under way is wanted no more."""
         self._purpose = ""
+        self.acquaintances.end()
         if self._telling is not None:
             self._telling.pause()
         if self._online is not None and not self._online.done():

@@ -54,7 +54,9 @@ class Lost(base.ConnectionLost):
 
 
 class HostProcess:
-    """A child process and the socket to it. `proxied`: by the environment's proxies, where it names some."""
+    """A child process and the socket to it. `proxied`: by the environment's proxies, where it names some; `begun`: how
+    often a session began in it, as its callers count.
+    """
 
     def __init__(self, *, proxied: bool = True) -> None:
         self.proxied = proxied
@@ -62,6 +64,7 @@ class HostProcess:
         self.lines: dict[int, Hears] = {}
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.library = ""
+        self.begun = 0
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._writing = asyncio.Lock()
         self._count = 0
@@ -83,21 +86,14 @@ class HostProcess:
         """Start it; returns when it has loaded the library. `patience`: seconds without a word of ours, and it ends.
 
         Raises:
-            ConnectionLost: it ended before; its log says why.
+            ConnectionLost: it cannot be started, or ended before; the log says why.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
         try:
-            self._process = await Child.start(
-                [*command, "--socket", str(theirs.fileno()), "--patience", str(patience)],
-                pass_fds=(theirs.fileno(),),
-                env=_environment(proxied=self.proxied),
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+            ours = await self._begin(command, patience)
+        except OSError as error:
+            # No more processes or descriptors than this is given: it may be well in a while.
+            log.error("a host cannot be started", error=str(error))
+            raise base.ConnectionLost from None
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks = [
@@ -115,6 +111,23 @@ class HostProcess:
         except BaseException:
             await self.stop()
             raise
+
+    async def _begin(self, command: Sequence[str], patience: float) -> socket.socket:
+        """The process, and our end of the line to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        try:
+            self._process = await Child.start(
+                [*command, "--socket", str(theirs.fileno()), "--patience", str(patience)],
+                pass_fds=(theirs.fileno(),),
+                env=_environment(proxied=self.proxied),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
 
     async def ask(self, line: int, want: wire.AnyWant, *, seconds: float) -> Answer:
         """Ask, and wait for the answer.
@@ -274,8 +287,12 @@ def names_proxies() -> bool:
 
 
 def _environment(*, proxied: bool) -> dict[str, str]:
-    """The process's own without what is no business of the library's: our settings, and its own switches."""
+    """The process's own without what is no business of the library's: our settings, and its own switches but one.
+
+    Left to itself it marks every message to a person as a bot's, and phones show it with the label "AI".
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAGATE_", "NEONIZE_"))}
+    kept["NEONIZE_BOT_TAG"] = "off"
     return kept if proxied else {name: value for name, value in kept.items() if name.lower() not in _PROXIES}
 
 
