@@ -90,6 +90,7 @@ class Library:
         self.messages: Any = Neonize_pb2
         self._gate = Gate()
         self._present: dict[str, _Session] = {}
+        self._leaving: dict[str, _Session] = {}
         # For as long as the process lives: work that a session has left behind still logs after the session has ended.
         self._on_log = sys.modules["neonize._binder"].func_callback_bytes2(self._note)
 
@@ -115,7 +116,7 @@ class Library:
         """
         session = self._present.get(id)
         if session is None:
-            return True
+            return self._has_left(id)
         session.ending = True
         self._hang_up(session)
         with self._gate.change():
@@ -173,10 +174,19 @@ class Library:
         By itself it does so when it cannot connect, or cannot put an event into a message. The library then keeps its
         connection: what came over it would be acknowledged, and heard by nobody.
         """
+        self._leaving[session.id] = session
         self._present.pop(session.id, None)
         if not session.ending:
             with self._gate.change():
                 self._go.Stop(session.id.encode())
+        del self._leaving[session.id]
+
+    def _has_left(self, id: str) -> bool:
+        """Whether a session that is not present is gone; one that ends by itself has its connection until it is."""
+        session = self._leaving.get(id)
+        if session is not None:
+            session.thread.join(_END_SECONDS)
+        return session is None or not session.thread.is_alive()
 
     def _hang_up(self, session: _Session) -> None:
         """Go offline, and hear what is on its way through the library to the end."""
