@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.emulator.refusals import Refusal
 from tests.support.engines import ORG, jid, text
@@ -41,6 +42,18 @@ async def test_a_code_that_is_not_shown_links_nobody(world: WhatsApp) -> None:
         await world.emulator.person(ANN).scan(sink.of(QrShown)[0].code.replace("#", "#wrong"))
     assert not world.emulator.person(ANN).devices
     assert not sink.of(Linked)
+
+
+async def test_what_is_in_the_place_of_a_sessions_folder_is_told_plainly(world: WhatsApp) -> None:
+    world.keys("s1").parent.mkdir(mode=0o700)
+    world.keys("s1").touch()
+    connection, _ = await world.open("s1")
+    with capture_logs() as logs:
+        with pytest.raises(ConnectionLost):
+            await connection.link()
+        # The host's log comes by another way than its answer.
+        await eventually(lambda: any("cannot be opened" in line.get("line", "") for line in logs))
+    assert not [line for line in logs if "Traceback" in str(line) or line["event"] == "a session cannot begin"]
 
 
 @pytest.mark.long

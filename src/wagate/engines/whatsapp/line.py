@@ -102,14 +102,14 @@ class Line:
             Busy: another process holds it still.
             ConnectionLost: it cannot be read.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._hold()
         try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._hold()
             # Now, while the library has it not: two who open one file in one process undo each other's locks.
             await asyncio.to_thread(self._look_at_keys)
             spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
-        except OSError:
-            log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
+        except OSError as error:
+            log.error("what is kept of a session cannot be opened", session=self.account.session_id, error=str(error))
             await self.close()
             raise base.ConnectionLost from None
         self._telling = Telling(spool, self._number, self._tell, partial(self._translate, self), self.is_own)
