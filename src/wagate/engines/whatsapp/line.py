@@ -93,6 +93,7 @@ class Line:
         self.acquaintances = Acquaintances()
         self.timers = Timers(self.folder)
         self._has_keys = False
+        self._leaving = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
@@ -106,14 +107,14 @@ class Line:
             Busy: another process holds it still.
             ConnectionLost: it cannot be read.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._hold()
         try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._hold()
             # Now, while the library has it not: two who open one file in one process undo each other's locks.
             await asyncio.to_thread(self._look_at_keys)
             spool = await asyncio.to_thread(Spool, self.folder / stored.SPOOL)
-        except OSError:
-            log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
+        except OSError as error:
+            log.error("what is kept of a session cannot be opened", session=self.account.session_id, error=str(error))
             await self.close()
             raise base.ConnectionLost from None
         self._telling = Telling(spool, self._number, self._tell, partial(self._translate, self), self.is_own)
@@ -239,8 +240,15 @@ class Line:
 
     async def logout(self) -> None:
         """Unlink, and forget the keys."""
-        await self.call("Logout")
-        self._has_keys = False
+        self._leaving = True
+        try:
+            await self.call("Logout")
+        except BaseException:
+            self._leaving = False
+            if not self._has_keys:
+                self._ended(base.Ended(status="logged_out", reason="unlinked"))
+            raise
+        self._leaving = self._has_keys = False
         await self._end()
 
     async def close(self) -> None:
@@ -356,7 +364,8 @@ class Line:
         self._has_keys &= ended.status != "logged_out"
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.LinkEnded(ended.status, ended.reason, ended.until))
-        elif self._purpose:
+        elif self._purpose and not (self._leaving and ended.status == "logged_out"):
+            # That this session is unlinked is no news to whoever is unlinking it.
             self._purpose = ""
             self._loop.create_task(self._end())
             self._report(ended)
