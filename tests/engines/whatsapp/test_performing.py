@@ -12,7 +12,7 @@ from tests.emulator.nodes import Node, parse
 from tests.emulator.phones import switch_on
 from tests.support.company import ANN, BEN, CAT, NOBODY, Company
 from tests.support.engines import jid
-from tests.support.whatsapp import why_not
+from tests.support.whatsapp import PATIENCE, why_not
 from wagate.engines.base import CallRang, ChannelChanged, ChatMarked, PresenceHeard, Receipt
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotFound, Refused
@@ -36,7 +36,6 @@ from wagate.model.messages import Arrived
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
@@ -125,7 +124,7 @@ async def test_typing_and_presence_reach_who_watches(company: Company) -> None:
 
 async def _named(company: Company) -> None:
     """Wait until Ben's session has heard his name."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(Refused):
                 await company.ben.do(SetPresence(online=False))
