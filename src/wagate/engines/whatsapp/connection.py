@@ -99,8 +99,8 @@ class WhatsAppConnection:
 
     async def _renew(self) -> None:
         """Show the account and watch people as before: WhatsApp forgets both with the line."""
-        shown = [] if self._shown is None else [self._shown]
-        for action in (*shown, *self._watched.values()):
+        renewed: list[SetPresence | WatchPresence] = list(self._watched.values())
+        for action in renewed if self._shown is None else [self._shown, *renewed]:
             try:
                 await self._ask(wire.Perform(action=action), seconds=_ACTION_SECONDS)
             except (base.ConnectionLost, base.LinkEnded):
@@ -111,6 +111,8 @@ class WhatsAppConnection:
     async def _begin(self, want: wire.Link | wire.Connect, *, alone: bool) -> None:
         try:
             await self._move(alone=alone)
+            if self._berth is not None:
+                self._berth.host.begun += 1
             await self._ask(want, seconds=_CONNECT_SECONDS)
         except WagateError as error:
             log.warning("a session cannot begin", session=self.account.session_id, error=str(error))
@@ -220,7 +222,7 @@ class WhatsAppConnection:
         async with self._changing:
             berth = self._berth
             fits = self._linking == alone and not self._spent and not self._closed
-            if fits and berth is not None and berth.host.alive:
+            if fits and berth is not None and berth.host.alive and not self._fleet.worn(berth.host):
                 return
             await self._leave()
             if self._passing is not None:
@@ -246,7 +248,8 @@ class WhatsAppConnection:
         """
         if self._closed:
             raise base.ConnectionLost
-        placing = self._placing = asyncio.ensure_future(self._fleet.berth(self.account.session_id, alone=alone))
+        berth = self._fleet.berth(self.account.session_id, alone=alone, proxy=self.account.proxy_url)
+        placing = self._placing = asyncio.ensure_future(berth)
         try:
             return await placing
         except asyncio.CancelledError:
