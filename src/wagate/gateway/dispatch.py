@@ -63,6 +63,10 @@ _PUT_BACK = """
 UPDATE outbox SET status = 'queued', dispatched_at = NULL WHERE organization_id = :organization_id AND id = :id
   AND status = 'pending'
 """
+_UNCLAIM = """
+UPDATE outbox SET status = 'queued', dispatched_at = NULL WHERE organization_id = :organization_id
+  AND session_id = :session_id AND status = 'pending' AND epoch = :epoch AND NOT id IN ({each:begun})
+"""
 _REQUEUE = """
 UPDATE outbox SET status = 'queued' WHERE organization_id = :organization_id AND session_id = :session_id
   AND status = 'pending' AND NOT id IN ({each:under_way})
@@ -161,6 +165,20 @@ async def put_back(gw: Gateway, held: Held, entry: Entry) -> None:
     async def work(tx: Tx) -> None:
         await leases.fence(tx, held)
         await tx.run(_PUT_BACK, organization_id=held.organization_id, id=entry.id)
+
+    await gw.db.write(work)
+
+
+async def unclaim(gw: Gateway, held: Held, *, begun: list[str]) -> None:
+    """Entries that were claimed for this holder and that it never began to send wait on at their places.
+
+    Raises:
+        LeaseLost: the session is another's.
+    """
+
+    async def work(tx: Tx) -> None:
+        await leases.fence(tx, held)
+        await tx.run(_UNCLAIM, **place(held), epoch=held.epoch, begun=msgspec.json.encode(begun).decode())
 
     await gw.db.write(work)
 
