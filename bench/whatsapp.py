@@ -31,7 +31,7 @@ SESSIONS = 40
 LINKED_AT_ONCE = 3
 UNREACHABLE = 100
 PER_SECOND = 200
-QUIET_SECONDS = 3.0
+QUIET_SECONDS, LOOK_SECONDS = 3.0, 0.1
 KILLS = 5
 """In each round, each between two times of quiet."""
 SETTLE_SECONDS, DEAD_SECONDS = 30.0, 60.0
@@ -226,7 +226,17 @@ async def _restart(place: Path, net: Network, found: _Found) -> list[str]:
 async def _kill(server: Gateway, host: int, probe: bytes, found: _Found) -> None:
     """Ask for a while; kill the host and ask until everybody works again."""
     caller, requests = server.caller, itertools.repeat(probe)
-    found.quiet.append(await opened(server, requests, per_second=PER_SECOND, seconds=QUIET_SECONDS))
+
+    async def looked() -> None:
+        """As often as one looks after a kill: that is no small part of what is asked."""
+        until_then = time.perf_counter() + QUIET_SECONDS
+        while time.perf_counter() < until_then:
+            await working(caller, SESSIONS)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    before = asyncio.ensure_future(looked())
+    found.quiet.append(await opened(server, requests, per_second=PER_SECOND, during=before))
+    await before
 
     async def killed() -> None:
         began = time.perf_counter()
@@ -236,8 +246,8 @@ async def _kill(server: Gateway, host: int, probe: bytes, found: _Found) -> None
             return not await working(caller, SESSIONS)
 
         with contextlib.suppress(RuntimeError):
-            await until(told, seconds=1.0)
-        await until(lambda: working(caller, SESSIONS), seconds=PATIENCE, every=0.1)
+            await until(told, seconds=1.0, every=LOOK_SECONDS)
+        await until(lambda: working(caller, SESSIONS), seconds=PATIENCE, every=LOOK_SECONDS)
         found.back.append(time.perf_counter() - began)
 
     during = asyncio.ensure_future(killed())

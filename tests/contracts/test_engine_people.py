@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.support.engines import Sandbox, chosen, jid, near, settle, text, until
-from wagate.engines.base import Arrived, CallRang, ChannelChanged, ChatMarked, GroupSeen, PresenceHeard, Receipt
+from wagate.engines.base import (
+    Arrived,
+    CallRang,
+    ChannelChanged,
+    ChatMarked,
+    GroupSeen,
+    LineLost,
+    PresenceHeard,
+    Receipt,
+)
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotAMember, NotFound, Refused, SessionNotConnected
 from wagate.model.actions import (
@@ -157,6 +166,17 @@ async def test_who_is_watched_is_heard_of(world: Sandbox) -> None:
     assert all(each.state == "unavailable" for each in heard[3:])
     near(world, heard[3].last_seen, world.clock.now())
     assert other.of(PresenceHeard) == []
+
+
+async def test_who_was_watched_is_heard_of_on_the_next_line_too(world: Sandbox) -> None:
+    connection, sink = await world.linked("s1", ANN)
+    await connection.perform(WatchPresence(chat=jid(BEN)))
+    await world.disturb("s1", "drop", seconds=1)
+    await until(lambda: sink.of(LineLost))
+    await world.pass_time(2)
+    await connection.connect()
+    await world.alter(BEN, online=True)
+    await until(lambda: once_there(sink))
 
 
 @pytest.mark.long_on_whatsapp

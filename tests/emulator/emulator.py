@@ -165,6 +165,8 @@ class Emulator:
     async def left(self, line: Line) -> None:
         """A device's connection ended."""
         if line.device is not None:
+            if line.device.line is None:
+                self.presence.gone(line.device)
             await self.presence.changed(line.device.account)
 
     async def notify(

@@ -23,6 +23,11 @@ class Presence:
         """Nobody watches anybody, for the next story."""
         self._watchers.clear()
 
+    def gone(self, device: Device) -> None:
+        """A line has ended, and with it what its device asked to see."""
+        for watchers in self._watchers.values():
+            watchers.pop(device, None)
+
     async def show(self, account: Account, *, online: bool) -> None:
         """Somebody takes up their phone, or puts it down."""
         account.shown = online

@@ -88,8 +88,9 @@ async def test_the_phones_marks_are_stored_and_told(gw: Gateway, who: Caller, mi
     await take(gw, mine, chats.marked, ChatMarked(chat=ANN, read=False))
     await take(gw, mine, chats.marked, ChatMarked(chat=ANN, picture_id="7"))
     await take(gw, mine, chats.marked, ChatMarked(chat=ANN, picture_removed=True))
+    await take(gw, mine, chats.marked, ChatMarked(chat=ANN, muted_until=7, history=True))
     chat = await chats.get(gw, who, mine.id, ANN)
-    assert (chat.archived, chat.unread_count) == (True, 1)
+    assert (chat.archived, chat.unread_count, chat.muted_until) == (True, 1, 7), "what history tells is stored alone"
     assert [{k: v for k, v in each.items() if k != "chatJid"} for each in await updates(gw, who)] == [
         {"change": "archived", "archived": True},
         {"change": "read", "unreadCount": 0},

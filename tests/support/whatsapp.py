@@ -55,9 +55,14 @@ class WhatsApp:
         hosts = Hosts(**{"command": self.command(), **self.more, **more})
         return WhatsAppEngine(self.folder / "sessions", self.files, hosts=hosts)
 
-    def command(self, *, trusts: bool = True) -> list[str]:
-        """How hosts are started so that they find the emulator, and nothing else."""
+    def command(self, *, trusts: bool = True, proxied: bool = True) -> list[str]:
+        """How hosts are started so that they find the emulator, and nothing else.
+
+        Without `proxied` the dead end beside it is left to this process's own environment, and the caller.
+        """
         given = self.emulator.environment(trusts=trusts)
+        if not proxied:
+            given = {name: value for name, value in given.items() if not name.lower().endswith("_proxy")}
         path = [given.get("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
         given["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         told = [f"{name}={value}" for name, value in given.items()]

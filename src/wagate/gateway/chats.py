@@ -155,7 +155,9 @@ async def _mark(gw: Gateway, caller: Caller, session_id: str, marks: ChatMarked)
 
 
 async def marked(tx: Tx, held: Held, now: int, report: ChatMarked) -> list[Fact]:
-    """The account's own phone changed a chat, or its picture changed; a fact for each thing that is new."""
+    """The account's own phone changed a chat, or its picture changed; a fact for each thing that is new, but for what
+    history tells.
+    """
     jid = await contacts.resolve(tx, held.organization_id, held.id, report.chat)
     facts: list[Fact] = []
     if any(mark is not UNSET for mark in (report.archived, report.pinned, report.muted_until, report.read)):
@@ -169,7 +171,7 @@ async def marked(tx: Tx, held: Held, now: int, report: ChatMarked) -> list[Fact]
             chat_jid=jid, change="picture", picture_id=report.picture_id, removed=report.picture_removed or UNSET
         )
         facts.append(("chat.update", picture))
-    return facts
+    return [] if report.history else facts
 
 
 def _marked(chat: Chat, marks: ChatMarked) -> tuple[Chat, list[Fact]]:

@@ -74,7 +74,8 @@ class PresenceHeard(Shape, frozen=True, kw_only=True):
 
 class ChatMarked(Shape, frozen=True, kw_only=True):
     """The account's own phone archived, pinned, muted or read a chat, or somebody changed its picture, as an engine
-    reports it; only what changed is set.
+    reports it; only what changed is set. `history` is true for what was so when the account was linked: it is stored
+    without an event.
     """
 
     chat: str
@@ -84,3 +85,4 @@ class ChatMarked(Shape, frozen=True, kw_only=True):
     read: Maybe[bool] = UNSET
     picture_id: Maybe[str] = UNSET
     picture_removed: Maybe[bool] = UNSET
+    history: bool = False

@@ -9,12 +9,14 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from tests.emulator.library import Library
 from tests.support.company import ANN, BEN, CAT, Company
 from tests.support.engines import jid
 from tests.support.whatsapp import why_not
+from wagate.engines.base import GroupSeen
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import Gone, NoAnswer
-from wagate.model.actions import FetchMedia
+from wagate.model.actions import FetchMedia, WatchPresence
 from wagate.model.contents import (
     AlbumContent,
     AlbumItem,
@@ -47,6 +49,7 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
+EVE = "99900000005"
 VCARD = "BEGIN:VCARD\nVERSION:3.0\nFN:Cat\nEND:VCARD"
 MORE_THAN_A_LINE = Quote(
     message_id="3EB0AA", sender_jid=jid(BEN), sender_lid=lid_of(BEN), body="what was asked " * 20, from_me=UNSET
@@ -66,6 +69,8 @@ SAID: list[Content] = [
 
 
 async def test_what_is_said_arrives_as_it_was_said(company: Company) -> None:
+    seen = company.emulator.messages.seen
+    before = len(seen)
     for content in SAID:
         ack = await company.ann.say(content, BEN)
         arrived = await company.ben.gets(ack)
@@ -79,6 +84,7 @@ async def test_what_is_said_arrives_as_it_was_said(company: Company) -> None:
         assert copied.content == content
         assert (copied.chat, copied.from_me, copied.sender) == (jid(BEN), True, jid(ANN))
     assert len(company.ben.sink.of(Arrived)) == len(SAID), "each once"
+    assert not any(node.first("bot") for _, node in seen[before:]), "phones would show AI"
 
 
 async def test_files_arrive_with_all_that_is_known_of_them_and_can_be_fetched(company: Company) -> None:
@@ -196,6 +202,38 @@ async def test_in_a_group_everybody_is_named_by_phone_however_the_group_does(
     assert (await company.ben.gets(ack)).content == RevokeContent(target=_mine(theirs.wire_id))
     sent = [node for _, node in company.emulator.messages.seen if node.attrs["id"] == ack.wire_id]
     assert sent[-1].attrs["edit"] == "8", "as an admin's"
+
+
+@pytest.mark.parametrize("by_number", [False, True], ids=["by LID", "by number"])
+async def test_mentions_are_said_as_a_group_s_members_address_one_another(company: Company, *, by_number: bool) -> None:
+    person = company.emulator.person
+    shown = jid(BEN) if by_number else lid_of(BEN)
+    digits = shown.partition("@")[0]
+    octets = await company.file("med_m", b"\xff\xd8\xff", "image/jpeg", caption=f"@{BEN}")
+    async with Library(company.emulator) as library:
+        # What is really said only a session of another client shows.
+        eve = await library.link(f"eve-{by_number}", EVE)
+        try:
+            people = [person(BEN), person(EVE)]
+            gathering = await company.emulator.create_group(person(ANN), "Team", people, by_number=by_number)
+            group = str(gathering.jid)
+            await company.ann.hears(GroupSeen, lambda report: report.group_jid == group)
+            gathering.timer = 86400
+            await company.ann.do(WatchPresence(chat=group))  # which looks at the group
+            await company.ann.say(TextContent(text=f"hi @{BEN}, not @{CAT}", mentions=[jid(BEN)]), group)
+            await company.ann.say(ImageContent(media=octets, mentions=[jid(BEN)]), group)
+            paper = await company.file("med_d", b"%PDF", "application/pdf", filename="a.pdf", caption="read it")
+            await company.ann.say(DocumentContent(media=paper), group)
+            heard = await eve.wait("Message", lambda told: "documentMessage" in told["Message"])
+            assert heard.told["IsDocumentWithCaption"], "phones show the words only so"
+            for field, words in (("extendedTextMessage", f"hi @{digits}, not @{CAT}"), ("imageMessage", f"@{digits}")):
+                heard = await eve.wait("Message", lambda told, field=field: field in told["Message"])  # type: ignore[misc]
+                said = heard.told["Message"][field]
+                context = said["contextInfo"]
+                assert (said.get("text") or said["caption"], context["mentionedJID"]) == (words, [shown])
+                assert context["expiration"] == 86400, "it lasts as long as the others' messages there"
+        finally:
+            await person(EVE).unlink()
 
 
 async def test_votes_tell_what_was_chosen_by_whoever_it_was(company: Company) -> None:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from tests.emulator.groups import Gathering
-from tests.emulator.nodes import parse
+from tests.emulator.nodes import Node, parse
 from tests.support.company import ANN, BEN, CAT, DAN, NOBODY, PRIVATE, Company, Somebody
 from tests.support.engines import jid, members
 from tests.support.files import JPEG
@@ -245,6 +245,18 @@ async def test_who_asks_to_come_is_listed_and_waits(company: Company) -> None:
     (asking,) = await company.ann.do(ListPending(group=str(gathering.jid)))
     assert (asking.jid, asking.lid) == (jid(BEN), lid_of(BEN))
     assert company.ben.sink.of(GroupSeen) == []
+
+
+async def test_a_group_that_is_no_more_has_been_left(company: Company) -> None:
+    person = company.emulator.person
+    gathering = await company.emulator.create_group(person(ANN), "Soon gone", [person(CAT)])
+    group = str(gathering.jid)
+    await company.cat.hears(GroupSeen, lambda report: report.group_jid == group)
+    gone = {"type": "w:gp2", "from": gathering.jid, "participant": parse(lid_of(ANN))}
+    await company.emulator.notify(person(CAT).account, gone, [Node("delete", {"reason": "suspended"})])
+    left = await company.cat.hears(MembersChanged, lambda report: report.change == "leave")
+    assert (left.group_jid, left.self_left, left.sender) == (group, True, jid(ANN))
+    assert [each.person.jid for each in left.people] == [jid(CAT)]
 
 
 async def test_a_picture_is_set_told_once_and_looked_at(company: Company) -> None:

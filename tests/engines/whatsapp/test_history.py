@@ -8,16 +8,17 @@ from collections.abc import Callable
 import pytest
 
 from tests.emulator.library import Library
-from tests.emulator.phones import switch_on
+from tests.emulator.phones import Phone, switch_on
 from tests.emulator.schemas import HistorySync
 from tests.support.company import ANN, BEN, CAT
-from tests.support.engines import jid, settle
+from tests.support.engines import Recorder, jid, settle
 from tests.support.whatsapp import WhatsApp, eventually, why_not
-from wagate.engines.base import PeopleSeen
+from wagate.engines.base import ChatMarked, PeopleSeen
 from wagate.engines.sandbox.people import lid_of
+from wagate.engines.whatsapp.channels import FOREVER
 from wagate.engines.whatsapp.history import MESSAGES_A_CHAT
 from wagate.model.contacts import Person
-from wagate.model.contents import Quote, TextContent
+from wagate.model.contents import Quote, ReactionContent, Target, TextContent
 from wagate.model.messages import Arrived
 
 pytestmark = [
@@ -50,6 +51,7 @@ def said(history: HistorySync, chat: str, id: str, text: str, **more: object) ->
 
 
 async def test_history_is_told_in_pieces_bounded_and_again_after_a_crash_with_the_same_ids(world: WhatsApp) -> None:
+    world.emulator.first_count = 1
     async with Library(world.emulator) as library:
         phone = await switch_on(library, ANN)
         connection, sink = await world.linked("ann", ANN)
@@ -90,10 +92,52 @@ async def test_history_is_told_in_pieces_bounded_and_again_after_a_crash_with_th
         (by_lid,) = heard("CAT1")()
         assert by_lid.content == TextContent(text="by LID alone")
         assert by_lid.sender_lid == lid_of(CAT)
+        sink.forget()
+        await _has_edits_in_their_places_reactions_and_marks(phone, sink)
     await connection.close()
 
 
+async def _has_edits_in_their_places_reactions_and_marks(phone: Phone, sink: Recorder) -> None:
+    piece = chunk(3)
+    said(piece, jid(BEN), "OLD1", "plain")
+    with_ben = piece.conversations[-1]
+    with_ben.archived, with_ben.pinned, with_ben.muteEndTime = True, 0, LONG_AGO
+    plain = with_ben.messages[-1].message
+    for mine, emoji in ((True, "👍"), (False, "👀"), (False, "")):
+        plain.reactions.add(text=emoji, senderTimestampMS=LONG_AGO * 1000 + 7).key.fromMe = mine
+    said(piece, jid(BEN), "EDIT1", "")
+    edit = with_ben.messages[-1].message.message
+    edit.Clear()
+    change = edit.editedMessage.message.protocolMessage
+    change.type, change.key.ID, change.editedMessage.conversation = change.MESSAGE_EDIT, "OLD2", "as it is now"
+    said(piece, GROUP, "IN1", "in the group", mine=True)
+    piece.conversations[-1].muteEndTime = 2**64 - 1
+    reaction = piece.conversations[-1].messages[-1].message.reactions.add(text="🎉")
+    reaction.key.participant = lid_of(CAT)
+    await phone.send_history(piece)
+    await eventually(lambda: [each for each in sink.of(Arrived) if each.content == emoji_of("🎉", "IN1", mine=True)])
+    assert all(each.history for each in sink.of(Arrived))
+    told = [(each.wire_id, each.from_me, each.sender, each.content) for each in sink.of(Arrived)]
+    assert told[:4] == [
+        ("OLD1", False, jid(BEN), TextContent(text="plain")),
+        ("", True, jid(ANN), emoji_of("👍", "OLD1")),
+        ("", False, jid(BEN), emoji_of("👀", "OLD1")),
+        ("OLD2", False, jid(BEN), TextContent(text="as it is now")),
+    ]
+    assert sink.of(ChatMarked) == [
+        ChatMarked(chat=jid(BEN), archived=True, pinned=False, muted_until=LONG_AGO * 1000, history=True),
+        ChatMarked(chat=GROUP, muted_until=FOREVER, history=True),
+    ]
+
+
+def emoji_of(emoji: str, message_id: str, *, mine: bool = False) -> ReactionContent:
+    """A reaction to something of Ann's, or of Ben's."""
+    about = Target(message_id=message_id, from_me=True) if mine else None
+    return ReactionContent(target=about or Target(message_id=message_id, from_me=False, sender=jid(BEN)), emoji=emoji)
+
+
 async def test_a_piece_that_is_being_fetched_when_the_gateway_stops_is_not_lost(world: WhatsApp) -> None:
+    world.emulator.first_count = 1
     async with Library(world.emulator) as library:
         phone = await switch_on(library, ANN)
         _, sink = await world.linked("ann", ANN)
@@ -115,6 +159,7 @@ async def test_a_piece_that_is_being_fetched_when_the_gateway_stops_is_not_lost(
 
 
 async def test_a_piece_that_was_not_committed_is_told_again(world: WhatsApp) -> None:
+    world.emulator.first_count = 1
     async with Library(world.emulator) as library:
         phone = await switch_on(library, ANN)
         _, sink = await world.linked("ann", ANN)

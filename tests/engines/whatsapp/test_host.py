@@ -8,9 +8,9 @@ import sys
 
 PROGRAM = """
 import structlog
-from wagate.engines.whatsapp.host import log_plainly
+from wagate.engines.whatsapp.host import log_as_the_gateway
 
-log_plainly()
+log_as_the_gateway()
 
 def read(message):
     raise ValueError("cannot be read")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
+import time
 
 import pytest
 
 from tests.emulator.library import Library
 from tests.emulator.nodes import Node, parse
 from tests.emulator.phones import switch_on
+from tests.emulator.schemas import Message
 from tests.support.company import ANN, BEN, CAT, NOBODY, Company
 from tests.support.engines import jid
 from tests.support.whatsapp import why_not
-from wagate.engines.base import CallRang, ChannelChanged, ChatMarked, PresenceHeard, Receipt
+from wagate.engines.base import CallRang, ChannelChanged, ChatMarked, PeopleSeen, PresenceHeard, Receipt
 from wagate.engines.sandbox.people import lid_of
-from wagate.errors import NotFound, Refused
+from wagate.errors import NotFound, Refused, UnsupportedByEngine
 from wagate.model.actions import (
     CheckContact,
     CreateChannel,
@@ -30,7 +33,15 @@ from wagate.model.actions import (
     UnfollowChannel,
     WatchPresence,
 )
-from wagate.model.contents import AudioContent, TextContent
+from wagate.model.contents import (
+    AudioContent,
+    EditContent,
+    ImageContent,
+    ReactionContent,
+    RevokeContent,
+    Target,
+    TextContent,
+)
 from wagate.model.messages import Arrived
 
 pytestmark = [
@@ -108,12 +119,24 @@ async def test_typing_and_presence_reach_who_watches(company: Company) -> None:
         # Ben's phone shares the keys of what an account's devices know together; another of them writes his name there.
         phone = await switch_on(library, BEN)
         other = await library.link("other", BEN)
+        # What the library takes over from the phone with these keys, and tells nobody.
+        await company.ben.connection.snapshot()
+        with contextlib.closing(sqlite3.connect(company.world.keys("ben") / "keys.db", timeout=30)) as keys:
+            own = keys.execute("SELECT jid FROM whatsmeow_device").fetchone()[0]
+            names = (own, jid(CAT), "Cat", "Cat of the Book")
+            keys.execute(
+                "INSERT OR REPLACE INTO whatsmeow_contacts (our_jid, their_jid, first_name, full_name)"
+                " VALUES (?, ?, ?, ?)", names
+            )  # fmt: skip
+            keys.commit()
         await phone.share_keys()
         await other.wait("Message", lambda told: "appStateSyncKeyShare" in str(told))
         await other.call("set_profile_name", "Ben")
         watched = await company.ann.do(WatchPresence(chat=jid(BEN)))
         assert watched.from_ == jid(BEN)
         await _named(company)
+        seen = await company.ben.hears(PeopleSeen, lambda report: any(each.full_name for each in report.people))
+        assert [(each.jid, each.full_name) for each in seen.people if each.full_name] == [(jid(CAT), "Cat of the Book")]
         company.forget()
         await company.ben.do(SetPresence(online=True))
         await company.ann.hears(PresenceHeard, lambda report: (report.person, report.state) == (jid(BEN), "available"))
@@ -147,6 +170,25 @@ async def test_a_channel_is_made_followed_muted_posted_in_and_left(company: Comp
     post = await company.ann.say(TextContent(text="today"), channel)
     arrived = await company.ben.gets(post)
     assert (arrived.chat, arrived.content) == (channel, TextContent(text="today"))
+    # A post that is edited comes once more, whole; what a channel takes in a form of its own is not tried.
+    now = int(time.time())
+    again = {"from": parse(channel), "id": post.wire_id, "server_id": 100, "t": now, "type": "text"}
+    meta = Node("meta", {"msg_edit_t": now * 1000 + 5000, "original_msg_t": now})
+    words = Message(conversation="today, corrected").SerializeToString()
+    for attrs, body in (
+        ({"edit": "3"}, [meta, Node("plaintext", {}, words)]),
+        ({"edit": "8"}, [Node("plaintext", {}, b"")]),
+    ):
+        await company.world.device(BEN).deliver(Node("message", {**again, **attrs}, body))
+    about = Target(message_id=post.wire_id, from_me=False)
+    edited = await company.ben.hears(Arrived, lambda report: isinstance(report.content, EditContent))
+    assert edited.content == EditContent(target=about, text="today, corrected")
+    assert edited.timestamp == (now + 5) * 1000
+    await company.ben.hears(Arrived, lambda report: report.content == RevokeContent(target=about))
+    picture = ImageContent(media=await company.file("med_c", b"\xff\xd8\xff", "image/jpeg"))
+    for unsaid in (picture, ReactionContent(target=about, emoji="x")):
+        with pytest.raises(UnsupportedByEngine):
+            await company.ann.say(unsaid, channel)
     await company.ben.do(MuteChannel(channel=channel, mute=True))
     await company.ben.do(MuteChannel(channel=channel, mute=False))
     await company.ben.do(UnfollowChannel(channel=channel))

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from tests.support.whatsapp import alive, eventually, why_not
 from wagate.engines.whatsapp import content, previews
@@ -16,8 +17,26 @@ from wagate.model.contents import AudioContent, ImageContent, Media, VideoConten
 
 pytestmark = pytest.mark.anyio
 
-FFMPEG = previews.program()
+
+def _bundled() -> str | None:
+    """The one that a package for tests brings, where there is one for this machine."""
+    try:
+        return str(get_ffmpeg_exe())
+    except RuntimeError:
+        return None
+
+
+FFMPEG = previews.program() or _bundled()
 real = pytest.mark.skipif(FFMPEG is None, reason="there is no ffmpeg here")
+
+
+@pytest.fixture
+def ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is found, as where it is installed."""
+    assert FFMPEG is not None
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "ffmpeg").symlink_to(FFMPEG)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'installed'}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -133,6 +152,7 @@ def made(place: Path, *how: str) -> Path:
 
 
 @real
+@pytest.mark.usefixtures("ffmpeg")
 async def test_a_picture_is_shown_small_with_its_size(tmp_path: Path) -> None:
     file = made(tmp_path / "file.png", "-i", "testsrc=size=800x600", "-frames:v", "1")
     shown = await look(file, "image")
@@ -142,6 +162,7 @@ async def test_a_picture_is_shown_small_with_its_size(tmp_path: Path) -> None:
 
 
 @real
+@pytest.mark.usefixtures("ffmpeg")
 async def test_a_video_is_shown_by_its_first_picture_with_its_length(tmp_path: Path) -> None:
     file = made(tmp_path / "file.mp4", "-i", "testsrc=size=320x240:rate=10:duration=3", "-pix_fmt", "yuv420p")
     shown = await look(file, "video")
@@ -150,6 +171,7 @@ async def test_a_video_is_shown_by_its_first_picture_with_its_length(tmp_path: P
 
 
 @real
+@pytest.mark.usefixtures("ffmpeg")
 async def test_a_sound_has_its_length_and_its_wave(tmp_path: Path) -> None:
     file = made(tmp_path / "file.wav", "-i", "sine=frequency=200:duration=2", "-af", "afade=t=out:st=0:d=2")
     shown = await look(file, "audio")
@@ -158,6 +180,7 @@ async def test_a_sound_has_its_length_and_its_wave(tmp_path: Path) -> None:
 
 
 @real
+@pytest.mark.usefixtures("ffmpeg")
 @pytest.mark.parametrize(
     "words",
     [

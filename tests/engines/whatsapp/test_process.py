@@ -70,6 +70,11 @@ def large(octets: int) -> wire.Send:
     return wire.Send(outgoing=Outgoing(wire_id=None, chat="99900000001@s.whatsapp.net", content=content))
 
 
+async def test_a_program_that_cannot_be_started_is_a_line_to_try_again() -> None:
+    with pytest.raises(base.ConnectionLost):
+        await HostProcess().start(["/there/is/no/such/program"])
+
+
 async def test_a_host_that_reads_nothing_costs_a_buffer_and_what_it_never_took_certainly_did_not_happen() -> None:
     async with host(READS_NOTHING) as made:
         want = large(1 << 20)

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 import tests.emulator.emulator as emulator_module
-from tests.emulator.emulator import Emulator
+from tests.emulator.emulator import DEAD_PROXY, Emulator
+from tests.emulator.nodes import Node, parse
 from tests.support.engines import Recorder, jid, text
 from tests.support.villagers import ANN, BEN, CAT, online, said, texts, village
 from tests.support.whatsapp import PATIENCE, Village, WhatsApp, alive, eventually, why_not
@@ -96,6 +97,30 @@ async def test_a_proxy_that_is_gone_is_a_line_to_try_again_and_nothing_goes_past
         await third.connect()
 
 
+async def test_a_socks_proxy_of_a_session_is_not_the_way_to_the_environments(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, DEAD_PROXY)
+    async with online(village, "s1") as (world, (ann, _)):
+        await ann.close()
+        other = world.another(command=world.command(proxied=False))
+        try:
+            again = await other.open(world.account("s1", jid=jid(ANN), proxy=village.emulator.socks_url), Recorder())
+            await again.connect()
+            # Who has none of their own goes by the environment's: not from this host.
+            account = msgspec.structs.replace(world.account("s2", jid=jid(BEN)), proxy_url=None)
+            bare = await other.open(account, Recorder())
+            with pytest.raises(LinkEnded):
+                await bare.connect()
+            assert {other.host_of("s1"), other.host_of("s2")} == set(other.hosts)
+            assert len(other.hosts) == 2
+        finally:
+            await other.close()
+        third, _ = await world.open("s1", jid=jid(ANN))
+        await third.connect()
+
+
 @pytest.mark.parametrize(
     ("what", "end"),
     [
@@ -154,6 +179,36 @@ async def test_a_dropped_line_is_told_once_and_comes_back(village: Village) -> N
         await ben.send(text(None, ANN, "while away"))
         await ann.connect()
         await texts(sink, "while away")
+
+
+async def test_what_the_library_cannot_hand_over_ends_the_line_and_the_connection_with_it(village: Village) -> None:
+    async with online(village, "s1", "s2") as (world, (ann, sink), (ben, _)):
+        # Of this kind of receipt the bridge to the library can make no event, and gives the session up.
+        receipt = {"from": parse(jid(BEN)), "id": "3EB0FF", "type": "server-error", "t": int(time.time())}
+        await world.device(ANN).deliver(Node("receipt", receipt), keep=False)
+        await eventually(lambda: sink.reports)
+        assert sink.reports == [LineLost()]
+        # Nobody is left behind who would acknowledge what nobody hears.
+        await eventually(lambda: world.device(ANN).line is None)
+        await ben.send(text(None, ANN, "while away"))
+        await ann.connect()
+        await texts(sink, "while away")
+        assert world.device(ANN).collisions == 0
+
+
+async def test_a_host_in_which_sessions_began_often_is_left_for_another(village: Village) -> None:
+    async with online(village, "s1", "s2", beginnings=3) as (world, (ann, sink), (ben, _)):
+        (worn,) = world.engine.hosts
+        for beginning in range(2):
+            sink.forget()
+            world.emulator.person(ANN).drop()
+            await eventually(lambda: sink.of(LineLost))
+            await ann.connect()
+            same = world.engine.host_of("s1") == worn
+            assert same is (beginning == 0), "two began in it before, and one again"
+        assert world.engine.host_of("s2") == worn, "who does not begin anew stays"
+        await ben.close()
+        assert not alive(worn)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT])

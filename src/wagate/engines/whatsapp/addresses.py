@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
+from wagate.engines.whatsapp.timers import Timers
 from wagate.model import Maybe
 from wagate.model.contacts import Person
 
 _PHONE, _LID, _GROUP = "s.whatsapp.net", "lid", "g.us"
-_MENTION = re.compile(r"@(\d{5,20})")
+MENTION = re.compile(r"@(\d{5,20})")
+"""Somebody in a text."""
 
 
 class Names(Protocol):
@@ -24,6 +26,11 @@ class Names(Protocol):
     library: Any
     hidden: set[str]
     """Groups whose members address one another by LID."""
+    plain: set[str]
+    """People whose messages come from their phone's address: the others' come from their LID."""
+
+    timers: Timers
+    """How long messages last in its chats."""
 
     def is_own(self, address: str) -> bool:
         """Whether this is the account itself."""
@@ -110,10 +117,17 @@ def by_lid(names: Names, address: str) -> str:
     return (_lid_of(names, address) or address) if address.endswith(f"@{_PHONE}") else address
 
 
-def note_mode(names: Names, group: str, someone: Any) -> None:
-    """Remember how a group's members address one another, by the address of one of them there."""
-    if group.endswith(f"@{_GROUP}"):
-        (names.hidden.add if someone.Server == _LID else names.hidden.discard)(group)
+def as_addressed(names: Names, chat: str) -> str:
+    """How a chat is named to whoever wrote in it: a receipt goes back to the address that the message came from."""
+    return chat if chat in names.plain else by_lid(names, chat)
+
+
+def note_mode(names: Names, chat: str, someone: Any) -> None:
+    """Remember how a group's members address one another, or somebody writes to us, by an address of theirs there."""
+    if chat.endswith(f"@{_GROUP}"):
+        (names.hidden.add if someone.Server == _LID else names.hidden.discard)(chat)
+    elif chat.endswith(f"@{_PHONE}"):
+        (names.plain.add if someone.Server == _PHONE else names.plain.discard)(chat)
 
 
 def reworded(names: Names, text: str, mentions: list[str]) -> str:
@@ -123,7 +137,7 @@ def reworded(names: Names, text: str, mentions: list[str]) -> str:
         for mention in mentions
         if mention.endswith(f"@{_LID}")
     }
-    return _MENTION.sub(lambda found: f"@{digits.get(found[1], found[1])}", text) if digits else text
+    return MENTION.sub(lambda found: f"@{digits.get(found[1], found[1])}", text) if digits else text
 
 
 def bare(address: str) -> str:

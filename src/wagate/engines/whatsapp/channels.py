@@ -22,7 +22,7 @@ ON = 1
 _FOLLOWING = (1, 3, 4)
 """Its numbers of those who follow, the owner among them; 2 is a guest."""
 
-_FOREVER = 253_402_300_799_999
+FOREVER = 253_402_300_799_999
 """The last moment there is, in epoch milliseconds: what is muted for good is muted until then."""
 
 
@@ -72,7 +72,7 @@ async def mute(line: Line, action: actions.MuteChannel) -> None:
 
 def muted(channel: str, name: Maybe[str], *, on: bool) -> list[base.Report]:
     """A channel is silent now, or no longer."""
-    until = _FOREVER if on else 0
+    until = FOREVER if on else 0
     changed = ChannelChanged(jid=channel, action="mute", name=name)
     return [changed, ChatMarked(chat=channel, muted_until=until)]
 

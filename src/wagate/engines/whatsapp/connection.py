@@ -18,8 +18,8 @@ from wagate.engines.whatsapp.fleet import Berth, Fleet
 from wagate.engines.whatsapp.passing import Passing
 from wagate.engines.whatsapp.process import Answer, Lost
 from wagate.errors import Gone, Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError
-from wagate.model import Maybe
-from wagate.model.actions import Action, FetchMedia, RequestCode, SetGroupPicture
+from wagate.model import Maybe, jid
+from wagate.model.actions import Action, FetchMedia, RequestCode, SetGroupPicture, SetPresence, WatchPresence
 from wagate.model.contents import AlbumContent, Content, MediaContent
 from wagate.model.messages import Ack, Outgoing
 from wagate.model.sessions import PairingCode
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 _OPEN_SECONDS, _CLOSE_SECONDS, _CONNECT_SECONDS, _ACTION_SECONDS = 15.0, 8.0, 45.0, 30.0
 _SEND_SECONDS = 60.0
 _ENDS_THE_LINE = frozenset({"LineLost", "Ended", "Linked"})
+_WATCHED_MOST = 100
+"""People of whom a session hears again after it was away, at most: those who were asked for last."""
 _ENDS_LINKING = frozenset({"LineLost", "LinkTimedOut", "Ended"})
 
 Route = Callable[[str], Awaitable[str]]
@@ -67,6 +69,9 @@ class WhatsAppConnection:
         self._going: asyncio.Future[None] | None = None
         self._placing: asyncio.Future[Berth] | None = None
         self._changing = asyncio.Lock()
+        self._shown: SetPresence | None = None
+        self._watched: dict[str, WatchPresence] = {}
+        self._renewing: asyncio.Task[None] | None = None
 
     async def link(self) -> None:
         """Show codes, from a host of this session's own."""
@@ -89,10 +94,25 @@ class WhatsAppConnection:
     async def _connect(self) -> None:
         await self._begin(wire.Connect(proxy=await self._proxy()), alone=False)
         self._online = self._berth is not None
+        if self._shown is not None or self._watched:
+            self._renewing = asyncio.create_task(self._renew(), name=f"presence of {self.account.session_id}")
+
+    async def _renew(self) -> None:
+        """Show the account and watch people as before: WhatsApp forgets both with the line."""
+        renewed: list[SetPresence | WatchPresence] = list(self._watched.values())
+        for action in renewed if self._shown is None else [self._shown, *renewed]:
+            try:
+                await self._ask(wire.Perform(action=action), seconds=_ACTION_SECONDS)
+            except (base.ConnectionLost, base.LinkEnded):
+                return
+            except WagateError as error:
+                log.info("presence is not as before", session=self.account.session_id, error=error.code)
 
     async def _begin(self, want: wire.Link | wire.Connect, *, alone: bool) -> None:
         try:
             await self._move(alone=alone)
+            if self._berth is not None:
+                self._berth.host.begun += 1
             await self._ask(want, seconds=_CONNECT_SECONDS)
         except WagateError as error:
             log.warning("a session cannot begin", session=self.account.session_id, error=str(error))
@@ -136,9 +156,19 @@ class WhatsAppConnection:
             answer = await self._ask(want, seconds=_ACTION_SECONDS)
             if isinstance(action, FetchMedia) and file is not None:
                 await self._files.put(action.into, _pieces(Path(file)))
+        self._remember(action)
         if self._passing is not None:
             await self._passing.passed(answer.after)
         return None if action.answer is None else msgspec.msgpack.decode(answer.body, type=action.answer)
+
+    def _remember(self, action: Action) -> None:
+        if isinstance(action, SetPresence):
+            self._shown = action if action.online else None
+        elif isinstance(action, WatchPresence) and not jid.is_group(action.chat):
+            self._watched.pop(action.chat, None)
+            self._watched[action.chat] = action
+            if len(self._watched) > _WATCHED_MOST:
+                del self._watched[next(iter(self._watched))]
 
     @contextlib.asynccontextmanager
     async def _beside(self, action: Action) -> AsyncIterator[str | None]:
@@ -192,7 +222,7 @@ class WhatsAppConnection:
         async with self._changing:
             berth = self._berth
             fits = self._linking == alone and not self._spent and not self._closed
-            if fits and berth is not None and berth.host.alive:
+            if fits and berth is not None and berth.host.alive and not self._fleet.worn(berth.host):
                 return
             await self._leave()
             if self._passing is not None:
@@ -218,7 +248,8 @@ class WhatsAppConnection:
         """
         if self._closed:
             raise base.ConnectionLost
-        placing = self._placing = asyncio.ensure_future(self._fleet.berth(self.account.session_id, alone=alone))
+        berth = self._fleet.berth(self.account.session_id, alone=alone, proxy=self.account.proxy_url)
+        placing = self._placing = asyncio.ensure_future(berth)
         try:
             return await placing
         except asyncio.CancelledError:
@@ -234,6 +265,8 @@ class WhatsAppConnection:
     async def _leave(self) -> None:
         berth, self._berth = self._berth, None
         self._online = False
+        if self._renewing is not None:
+            self._renewing.cancel()
         if berth is None:
             return
         berth.dead = lambda given_up: None

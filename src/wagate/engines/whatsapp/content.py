@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from wagate.engines.whatsapp.addresses import MENTION
 from wagate.engines.whatsapp.previews import NOTHING, Preview
 from wagate.errors import UnsupportedByEngine
 from wagate.model.contents import (
@@ -47,11 +48,14 @@ STATUS = "status@broadcast"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where it is said: the chat, how somebody's address is written there, and our own."""
+    """Where it is said: the chat, how somebody's address is written there, and our own. `timer`: seconds for which
+    messages last there; 0: for good.
+    """
 
     chat: str
     write: Callable[[str], str] = str
     own: str = ""
+    timer: int = 0
 
 
 def message_of(
@@ -97,7 +101,7 @@ def _text(content: TextContent, place: Place) -> Any:
     # A status is shown only when it comes in the long form.
     if context is None and content.preview is UNSET and place.chat != STATUS:
         return _proto().Message(conversation=content.text)
-    extended = _proto().ExtendedTextMessage(text=content.text)
+    extended = _proto().ExtendedTextMessage(text=_worded(content.text, content, place))
     if context is not None:
         extended.contextInfo.CopyFrom(context)
     if content.preview is not UNSET:
@@ -165,8 +169,14 @@ def _file(content: MediaContent, place: Place, uploaded: Any, preview: Preview) 
         "mimetype": media.mimetype,
         "contextInfo": _context(content, place),
     }
+    if media.caption:
+        media = msgspec.structs.replace(media, caption=_worded(media.caption, content, place))
     more: Callable[[Media, Preview], dict[str, Any]] = _OF_A_FILE.get(field, lambda media, preview: {})
-    return _proto().Message(**{field: said | more(media, preview)})
+    message = _proto().Message(**{field: said | more(media, preview)})
+    if field == "documentMessage" and media.caption:
+        # The words under a document are shown only in this wrapping.
+        return _proto().Message(documentWithCaptionMessage={"message": message})
+    return message
 
 
 def _picture(media: Media, preview: Preview) -> dict[str, Any]:
@@ -192,17 +202,32 @@ _OF_A_FILE: dict[str, Callable[[Media, Preview], dict[str, Any]]] = {
 
 
 def _context(content: Said, place: Place) -> Any:
-    """What goes with any content: mentions, what is quoted, that it was forwarded; None where there is nothing."""
-    if content.mentions is UNSET and content.quote is UNSET and content.forwarded is not True:
+    """What goes with any content: mentions, what is quoted, that it was forwarded, how long it lasts; None where there
+    is nothing.
+    """
+    plain = content.mentions is UNSET and content.quote is UNSET and content.forwarded is not True
+    if plain and not place.timer:
         return None
-    context = _proto().ContextInfo()
+    context = _proto().ContextInfo(expiration=place.timer or None)
     if content.mentions is not UNSET:
-        context.mentionedJID.extend(content.mentions)
+        context.mentionedJID.extend(place.write(each) for each in content.mentions)
     if content.forwarded is True:
         context.isForwarded, context.forwardingScore = True, 1
     if content.quote is not UNSET:
         _quote(context, content.quote, place)
     return context
+
+
+def _worded(text: str, content: Said, place: Place) -> str:
+    """A text whose mentions stand in it with the digits by which the chat's members address one another: phones show a
+    name only for these.
+    """
+    digits = {_user(each): _user(place.write(each)) for each in content.mentions or []}
+    return MENTION.sub(lambda found: f"@{digits.get(found[1], found[1])}", text) if digits else text
+
+
+def _user(address: str) -> str:
+    return address.partition("@")[0]
 
 
 def _quote(context: Any, quote: Quote, place: Place) -> None:

@@ -17,7 +17,7 @@ import structlog
 
 from wagate.engines import base
 from wagate.engines.whatsapp.blame import Blame
-from wagate.engines.whatsapp.process import HostProcess
+from wagate.engines.whatsapp.process import HostProcess, names_proxies
 from wagate.engines.whatsapp.reach import Reach
 
 log = structlog.get_logger(__name__)
@@ -30,13 +30,16 @@ HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp")
 class Hosts(msgspec.Struct, frozen=True, kw_only=True):
     """How hosts are run. `command`: what starts one; `per_host`: how many sessions share one, and are cut off together
     when it dies; `pulse`: seconds between signs of life: one that hangs is found within four of these; `patience`:
-    seconds without a word from this process after which a host ends, well below the time of a lease.
+    seconds without a word from this process after which a host ends, well below the time of a lease. `beginnings`:
+    after so many of sessions a host is worn: whoever begins then does so in another, and it ends with the last.
     """
 
     command: Sequence[str] = HOST
     per_host: int = 8
     pulse: float = 5.0
     patience: float = 20.0
+    # The library does not let go of all that it took for a session: each costs a descriptor and half a megabyte.
+    beginnings: int = 100
 
 
 class Berth:
@@ -78,8 +81,8 @@ class Fleet:
         berths = (berth for each in self._berths.values() for berth in each.values())
         return next((berth.host.pid for berth in berths if berth.session_id == session_id), None)
 
-    async def berth(self, session_id: str, *, alone: bool = False) -> Berth:
-        """A place for a session; its host runs.
+    async def berth(self, session_id: str, *, alone: bool = False, proxy: str | None = None) -> Berth:
+        """A place for a session; its host runs. `proxy`: the session's own.
 
         Raises:
             ConnectionLost: no host can be started now.
@@ -87,14 +90,22 @@ class Fleet:
         if self._closed:
             raise base.ConnectionLost
         alone = alone or self._blame.alone(session_id, time.monotonic())
+        # Of one process's sessions, those with a SOCKS proxy of their own would go through it to the environment's.
+        proxied = not (proxy or "").startswith("socks5:") or not names_proxies()
         if alone:
-            return self._place(session_id, await self._start(), alone=True)
+            return self._place(session_id, await self._start(proxied=proxied), alone=True)
         async with self._placing:
             for host, berths in self._berths.items():
+                if host.proxied != proxied:
+                    continue
                 full = len(berths) >= self._how.per_host or any(berth.alone for berth in berths.values())
-                if host.alive and berths and not full:
+                if host.alive and berths and not full and not self.worn(host):
                     return self._place(session_id, host, alone=False)
-            return self._place(session_id, await self._start(), alone=False)
+            return self._place(session_id, await self._start(proxied=proxied), alone=False)
+
+    def worn(self, host: HostProcess) -> bool:
+        """Whether enough sessions have begun in a host."""
+        return host.begun >= self._how.beginnings
 
     async def leave(self, berth: Berth, *, at_once: bool = False) -> None:
         """Give a place back; a host without sessions ends. `at_once`: this host cannot let it go, and is killed."""
@@ -126,11 +137,11 @@ class Fleet:
         self._berths.setdefault(host, {})[berth.number] = berth
         return berth
 
-    async def _start(self) -> HostProcess:
+    async def _start(self, *, proxied: bool) -> HostProcess:
         async with self._starting:
             if self._failed_starts:
                 await asyncio.sleep(random.uniform(0, min(2.0**self._failed_starts, _BACKOFF_MOST)))
-            host = HostProcess()
+            host = HostProcess(proxied=proxied)
             try:
                 await host.start(self._how.command, patience=self._how.patience)
             except base.ConnectionLost:

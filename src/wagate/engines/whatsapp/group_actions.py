@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp.addresses import both_known, by_text, called, parsed, text_of, to_library
+from wagate.engines.whatsapp.addresses import as_written_in, both_known, by_text, called, parsed, text_of, to_library
 from wagate.engines.whatsapp.groups import came, participant, seen
 from wagate.engines.whatsapp.inbound import millis
 from wagate.engines.whatsapp.line import Line
@@ -281,7 +281,8 @@ async def _update(line: Line, group: str, people: list[str], how: bytes) -> list
 
 
 async def _move(line: Line, group: str, person: str, change: Any, how: bytes) -> None:
-    found = await _update(line, group, [person], how)
+    # As the members address one another: that is how the network knows them there.
+    found = await _update(line, group, [await asyncio.to_thread(as_written_in, line, group, person)], how)
     refused = [each.Error for each in found if each.Error not in (0, 200, 404, 409)]
     if refused:
         raise (NotGroupAdmin if refused[0] in (401, 403) else Refused)(waCode=refused[0])

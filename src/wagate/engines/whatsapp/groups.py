@@ -23,6 +23,7 @@ def seen(names: Names, info: Any) -> GroupSeen:
     jid = text_of(info.JID)
     if info.Participants:
         note_mode(names, jid, info.Participants[0].JID)
+        names.timers.note(jid, info.GroupEphemeral.DisappearingTimer)
     return GroupSeen(
         group_jid=jid,
         subject=info.GroupName.Name,
@@ -76,6 +77,16 @@ def changed_group(line: Line, event: Any) -> list[base.Report]:
     group, moment = text_of(event.JID), event.Timestamp * 1000 if event.Timestamp < 10**11 else event.Timestamp
     sender: Maybe[str] = called(line, event.Sender) or UNSET
     told: list[base.Report] = []
+    if event.HasField("Ephemeral"):
+        line.timers.note(group, event.Ephemeral.DisappearingTimer)
+    if event.Delete.Deleted:
+        # The group is no more, and nobody is in it.
+        me = Participant(person=line.me, role="member")
+        told.append(
+            MembersChanged(
+                group_jid=group, timestamp=moment, change="leave", people=[me], sender=sender, self_left=True
+            )
+        )
     settings = _settings(event)
     if settings:
         told.append(GroupChanged(group_jid=group, timestamp=moment, sender=sender, **settings))

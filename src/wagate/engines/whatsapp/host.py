@@ -221,29 +221,19 @@ def _speak_to_nobody() -> None:
             os.close(nowhere)
 
 
-def log_plainly() -> None:
-    """Log lines of JSON on standard error; of an error where it was raised, never the values it was raised among."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+def log_as_the_gateway() -> None:
+    """JSON on standard error; no exception shows what is in its variables, which may be what people say."""
+    telemetry.setup(level="info", format="json", stream=sys.stderr)
 
 
 def run() -> None:
     """The program."""
-    log_plainly()
     parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp")
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     parser.add_argument("--patience", type=float, required=True, metavar="SECONDS")
     given = parser.parse_args()
     os.umask(0o077)
-    # As the gateway logs: no exception shows what is in its variables, which may be what people say.
-    telemetry.setup(level="info", format="json", stream=sys.stderr)
+    log_as_the_gateway()
     try:
         asyncio.run(main(given.socket, given.patience))
     except CannotLoad as reason:

@@ -9,15 +9,23 @@ import structlog
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import history, reading
-from wagate.engines.whatsapp.addresses import called, note_mode, person, text_of
+from wagate.engines.whatsapp import history, reading, sealed
+from wagate.engines.whatsapp.addresses import both_known, by_text, called, note_mode, person, text_of
 from wagate.engines.whatsapp.channels import ON, muted
 from wagate.engines.whatsapp.groups import changed_group, joined_group
 from wagate.model import Maybe
 from wagate.model.channels import ChannelChanged
 from wagate.model.chats import ChatMarked, PresenceHeard, PresenceState
-from wagate.model.contacts import CallRang
-from wagate.model.contents import Change, MessageContent, VoteContent
+from wagate.model.contacts import CallRang, Person
+from wagate.model.contents import (
+    Change,
+    EditContent,
+    MessageContent,
+    ReactionContent,
+    RevokeContent,
+    Target,
+    VoteContent,
+)
 from wagate.model.messages import Arrived, Receipt
 
 if TYPE_CHECKING:
@@ -30,6 +38,9 @@ _RECEIPTS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 
 _READ_BY_ME = (4, 5, 6, 7)
 _COMPOSING, _AUDIO = 1, 2
+_CHATS = ("@s.whatsapp.net", "@lid", "@g.us", "@newsletter", "@broadcast")
+_MESSAGE_EDIT = 2
+_EDITED_POST, _REVOKED_POST = "3", "8"
 
 
 def reports(line: Line, code: int, body: bytes) -> list[base.Report]:
@@ -65,10 +76,20 @@ def _message(line: Line, event: Any) -> list[base.Report]:
     info = event.Info
     source = info.MessageSource
     chat = _chat(line, source)
+    if not chat.endswith(_CHATS):
+        return []  # with a bot of WhatsApp's own, say: nobody whom an address of ours names
     sender = line.me if source.IsFromMe else person(line, source.Sender, source.SenderAlt)
-    note_mode(line, chat, source.Sender)
+    if not (source.IsFromMe and not source.IsGroup):
+        note_mode(line, chat, source.Sender)
+    if source.IsFromMe and event.Message.protocolMessage.HasField("appStateSyncKeyShare"):
+        line.acquaintances.keys_came()
+    if (seconds := reading.timer_in(event.Message)) is not None and not chat.endswith(("@broadcast", "@newsletter")):
+        line.timers.note(chat, seconds)
     by = reading.Said("" if source.IsFromMe else sender.jid or sender.lid or "", chat)
     content = _content(line, event, by)
+    edited = millis(event.NewsLetterMeta.EditTS)
+    if chat.endswith("@newsletter"):
+        content = _in_channel(event, content, edited)
     if content is None:
         return []
     return [
@@ -76,7 +97,7 @@ def _message(line: Line, event: Any) -> list[base.Report]:
             wire_id=info.ID,
             chat=chat,
             from_me=source.IsFromMe,
-            timestamp=millis(info.Timestamp),
+            timestamp=max(millis(info.Timestamp), edited),
             content=content,
             sender=sender.jid or sender.lid,
             sender_lid=sender.lid,
@@ -100,7 +121,21 @@ def _content(line: Line, event: Any, by: reading.Said) -> MessageContent | Chang
     message = reading.unwrapped(event.Message)
     if message.HasField("pollUpdateMessage"):
         return _vote(line, event, message.pollUpdateMessage, by)
+    if message.HasField("secretEncryptedMessage"):
+        return _sealed_edit(line, event, message.secretEncryptedMessage, by)
+    if message.HasField("encReactionMessage"):
+        return _sealed_reaction(line, event, message.encReactionMessage, by)
     return reading.content_of(event.Message, line, by)
+
+
+def _in_channel(event: Any, said: MessageContent | Change | None, edited: int) -> MessageContent | Change | None:
+    """What is posted; a post that is edited comes as a whole once more, under its id, and one that is revoked empty."""
+    target = Target(message_id=event.Info.ID, from_me=False)
+    if said is None or isinstance(said, Change):
+        return RevokeContent(target=target) if event.Info.Edit == _REVOKED_POST else said
+    if event.Info.Edit == _EDITED_POST or edited > 0:
+        return EditContent(target=target, text=reading.words_of(said))
+    return said
 
 
 def _vote(line: Line, event: Any, update: Any, by: reading.Said) -> VoteContent | None:
@@ -114,6 +149,44 @@ def _vote(line: Line, event: Any, update: Any, by: reading.Said) -> VoteContent 
         return None
     chosen = [bytes(option).hex() for option in answer.PollVoteMessage.selectedOptions]
     return VoteContent(target=reading.target_of(update.pollCreationMessageKey, line, by), options=chosen)
+
+
+def _sealed_edit(line: Line, event: Any, envelope: Any, by: reading.Said) -> MessageContent | Change | None:
+    """An edit as phones send it since 2026; what else comes in such envelopes (events, schedules) we do not tell."""
+    if envelope.secretEncType != _MESSAGE_EDIT:
+        return None
+    writer = _writer(line, event)
+    inside = sealed.opened(line.folder, envelope, sealed.EDIT, author=writer, by=writer)
+    if inside is None:
+        log.warning("an edit could not be opened", session=line.account.session_id)
+        return None
+    edit = type(event.Message).FromString(inside)
+    if not edit.HasField("protocolMessage"):
+        # The new content alone.
+        inner, edit = edit, type(event.Message)()
+        edit.protocolMessage.editedMessage.CopyFrom(inner)
+    edit.protocolMessage.type = edit.protocolMessage.MESSAGE_EDIT
+    edit.protocolMessage.key.CopyFrom(envelope.targetMessageKey)
+    return reading.content_of(edit, line, by)
+
+
+def _sealed_reaction(line: Line, event: Any, envelope: Any, by: reading.Said) -> ReactionContent | None:
+    target = reading.target_of(envelope.targetMessageKey, line, by)
+    author = _author(line, target)
+    inside = sealed.opened(line.folder, envelope, sealed.REACTION, author=author, by=_writer(line, event))
+    if inside is None:
+        log.warning("a reaction could not be opened", session=line.account.session_id)
+        return None
+    return ReactionContent(target=target, emoji=type(event.Message.reactionMessage).FromString(inside).text)
+
+
+def _writer(line: Line, event: Any) -> Person:
+    source = event.Info.MessageSource
+    return line.me if source.IsFromMe else both_known(line, source.Sender, source.SenderAlt)
+
+
+def _author(line: Line, target: Target) -> Person:
+    return by_text(line, target.sender) if target.sender else line.me
 
 
 def _receipt(line: Line, event: Any) -> list[base.Report]:

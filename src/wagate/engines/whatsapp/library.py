@@ -116,11 +116,15 @@ class Library:
         session = self._present.get(id)
         if session is None:
             return True
+        session.ending = True
         self._hang_up(session)
         with self._gate.change():
             if id in self._present and session.thread.is_alive():
                 self._go.Stop(id.encode())
                 session.thread.join(_END_SECONDS)
+        if id not in self._present:
+            # It ended by itself meanwhile, and may wait for the gate still.
+            session.thread.join(_END_SECONDS)
         return not session.thread.is_alive()
 
     def call(self, name: str, id: str, *arguments: Any) -> Any:
@@ -165,8 +169,17 @@ class Library:
         return error.decode(errors="replace")
 
     def left(self, session: _Session) -> None:
-        """A session's thread is about to end."""
+        """A session's thread is about to end.
+
+        By itself it does so when it cannot connect, or cannot put an event into a message. The library then keeps its
+        connection: what came over it would be acknowledged, and heard by nobody.
+        """
         self._present.pop(session.id, None)
+        # Whoever began it has the gate until then.
+        session.sign.set()
+        if not session.ending:
+            with self._gate.change():
+                self._go.Stop(session.id.encode())
 
     def _hang_up(self, session: _Session) -> None:
         """Go offline, and hear what is on its way through the library to the end."""
@@ -196,6 +209,7 @@ class _Session:
     ) -> None:  # fmt: skip
         self.id, self.store, self.proxy = id, store, proxy
         self.sign = threading.Event()
+        self.ending = False
         self.heard = 0
         self.hearing = False
         self._heard = heard
@@ -208,7 +222,6 @@ class _Session:
             error = self._library.run(self)
         finally:
             self._library.left(self)
-            self.sign.set()
             self._heard.over(error)
 
     def on_event(self, _id: bytes, address: int, size: int, code: int) -> None:

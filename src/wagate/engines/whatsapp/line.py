@@ -24,12 +24,14 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import ends, refusals, stored, wire
+from wagate.engines.whatsapp.acquaintances import Acquaintances
 from wagate.engines.whatsapp.addresses import person_of, text_of
 from wagate.engines.whatsapp.ear import Ear
 from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.pieces import Pieces
 from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
+from wagate.engines.whatsapp.timers import Timers
 from wagate.engines.whatsapp.whereabouts import Whereabouts
 from wagate.errors import NoAnswer
 from wagate.model.contacts import Person
@@ -74,7 +76,7 @@ class Line:
         self._stuck = around.stuck
         self._tell = around.tell
         self._number = number
-        self._folder = Path(want.folder)
+        self.folder = Path(want.folder)
         self._loop = asyncio.get_running_loop()
         self._lock: int | None = None
         self._name = ""
@@ -86,7 +88,10 @@ class Line:
         self.own_jid = ""
         self.me = Person()
         self.hidden: set[str] = set()
+        self.plain: set[str] = set()
         self.whereabouts = Whereabouts()
+        self.acquaintances = Acquaintances()
+        self.timers = Timers(self.folder)
         self._has_keys = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
@@ -101,12 +106,12 @@ class Line:
             Busy: another process holds it still.
             ConnectionLost: it cannot be read.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._hold()
         try:
             # Now, while the library has it not: two who open one file in one process undo each other's locks.
             await asyncio.to_thread(self._look_at_keys)
-            spool = await asyncio.to_thread(Spool, self._folder / stored.SPOOL)
+            spool = await asyncio.to_thread(Spool, self.folder / stored.SPOOL)
         except OSError:
             log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
             await self.close()
@@ -377,13 +382,13 @@ class Line:
 
     def _look_at_keys(self) -> None:
         """Where the account is linked, a store without keys was unlinked; no store, or another's, is a slip."""
-        owner, account = stored.owner(self._folder), self.account.jid
+        owner, account = stored.owner(self.folder), self.account.jid
         self._has_keys = owner is not None
-        absent = not (self._folder / stored.FILE).exists()
+        absent = not (self.folder / stored.FILE).exists()
         self._keys_missing = account is not None and (absent if owner is None else not stored.is_of(owner, account))
 
     async def _hold(self) -> None:
-        descriptor = os.open(self._folder / stored.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.folder / stored.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = self._loop.time() + _LOCK_SECONDS
         while True:
             try:
@@ -405,12 +410,13 @@ class Line:
         self._purpose = purpose
         self._online = self._loop.create_future() if purpose == "connect" else None
         self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
-        store = str(self._folder / stored.FILE)
+        store = str(self.folder / stored.FILE)
         name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
         await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
 
     async def _end(self) -> None:
         self._purpose = ""
+        self.acquaintances.end()
         if self._telling is not None:
             self._telling.pause()
         if self._online is not None and not self._online.done():

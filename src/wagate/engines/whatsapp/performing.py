@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from wagate.engines import base
 from wagate.engines.whatsapp import channels, group_actions, refusals, wire
-from wagate.engines.whatsapp.addresses import as_written_in, both_known, by_text, to_library
+from wagate.engines.whatsapp.addresses import as_addressed, as_written_in, both_known, by_text, to_library
 from wagate.engines.whatsapp.content import referred
 from wagate.engines.whatsapp.groups import seen
 from wagate.engines.whatsapp.line import Line
@@ -34,6 +34,7 @@ _LOOKED_FOR = (
     actions.MuteChannel,
 )
 _GONE = (403, 404, 410)
+_PEOPLE_AT_ONCE = 500
 
 
 async def perform(line: Line, want: wire.Perform) -> Any:
@@ -70,12 +71,29 @@ def _refusal(action: actions.Action, complaint: Complaint) -> WagateError | None
 async def look(line: Line) -> base.Snapshot:
     """All groups and people that the account knows."""
     groups = await line.call("GetJoinedGroups", returns="GetJoinedGroupsReturnFunction")
-    contacts = await line.call("GetAllContacts", returns="ContactsGetAllContactsReturnFunction")
-    return await asyncio.to_thread(_snapshot, line, groups.Group, contacts.Contact)
+    contacts = await _contacts(line)
+    line.acquaintances.begin(contacts, lambda: _look_again(line))
+    return await asyncio.to_thread(_snapshot, line, groups.Group, contacts)
 
 
-def _snapshot(line: Line, groups: Any, contacts: Any) -> base.Snapshot:
-    people = [_known(line, each) for each in contacts if each.JID.Server in ("s.whatsapp.net", "lid")]
+async def _look_again(line: Line) -> None:
+    """Tell whose names have changed since they were told."""
+    try:
+        changed = line.acquaintances.new(await _contacts(line))
+        people = await asyncio.to_thread(lambda: [_known(line, each) for each in changed])
+    except (Complaint, base.ConnectionLost):
+        return  # the next connection tells all
+    for start in range(0, len(people), _PEOPLE_AT_ONCE):
+        line.keep([base.PeopleSeen(people=people[start : start + _PEOPLE_AT_ONCE])])
+
+
+async def _contacts(line: Line) -> list[Any]:
+    found = await line.call("GetAllContacts", returns="ContactsGetAllContactsReturnFunction")
+    return [each for each in found.Contact if each.JID.Server in ("s.whatsapp.net", "lid")]
+
+
+def _snapshot(line: Line, groups: Any, contacts: list[Any]) -> base.Snapshot:
+    people = [_known(line, each) for each in contacts]
     return base.Snapshot(groups=[seen(line, group) for group in groups], people=[line.me, *people])
 
 
@@ -96,8 +114,7 @@ def _known(line: Line, each: Any) -> Person:
 
 
 async def _mark_read(line: Line, action: actions.MarkRead) -> None:
-    chat = _address(line, action.chat)
-    sender = _address(line, action.sender or action.chat)
+    chat = sender = _address(line, await asyncio.to_thread(as_addressed, line, action.chat))
     if action.sender:
         sender = _address(line, await asyncio.to_thread(as_written_in, line, action.chat, action.sender))
     ids = " ".join(action.message_ids).encode()

@@ -19,6 +19,7 @@ import structlog
 
 from wagate.engines import base
 from wagate.engines.whatsapp import wire
+from wagate.engines.whatsapp.child import Child
 from wagate.errors import Internal, NoAnswer, WagateError, from_wire
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 _HELLO_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_LINES = 40
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _LAST_WORDS = re.compile(r"fatal error:|panic:|SIG[A-Z]+:|unexpected fault")
 _decode = msgspec.msgpack.Decoder(wire.FromHost).decode
 
@@ -52,17 +54,21 @@ class Lost(base.ConnectionLost):
 
 
 class HostProcess:
-    """A child process and the socket to it."""
+    """A child process and the socket to it. `proxied`: by the environment's proxies, where it names some; `begun`: how
+    often a session began in it, as its callers count.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, proxied: bool = True) -> None:
+        self.proxied = proxied
         self.gone = asyncio.Event()
         self.lines: dict[int, Hears] = {}
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.library = ""
+        self.begun = 0
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._writing = asyncio.Lock()
         self._count = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -80,29 +86,14 @@ class HostProcess:
         """Start it; returns when it has loaded the library. `patience`: seconds without a word of ours, and it ends.
 
         Raises:
-            ConnectionLost: it ended before; its log says why.
+            ConnectionLost: it cannot be started, or ended before; the log says why.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                "--socket",
-                str(theirs.fileno()),
-                "--patience",
-                str(patience),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                env=_environment(),
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+            ours = await self._begin(command, patience)
+        except OSError as error:
+            # No more processes or descriptors than this is given: it may be well in a while.
+            log.error("a host cannot be started", error=str(error))
+            raise base.ConnectionLost from None
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks = [
@@ -120,6 +111,23 @@ class HostProcess:
         except BaseException:
             await self.stop()
             raise
+
+    async def _begin(self, command: Sequence[str], patience: float) -> socket.socket:
+        """The process, and our end of the line to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        try:
+            self._process = await Child.start(
+                [*command, "--socket", str(theirs.fileno()), "--patience", str(patience)],
+                pass_fds=(theirs.fileno(),),
+                env=_environment(proxied=self.proxied),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
 
     async def ask(self, line: int, want: wire.AnyWant, *, seconds: float) -> Answer:
         """Ask, and wait for the answer.
@@ -243,7 +251,7 @@ class HostProcess:
     async def _read_log(self) -> None:
         """The library writes to its standard output as it likes: kept for a post-mortem, told at debug."""
         process = self._process
-        if process is None or process.stdout is None:
+        if process is None:
             return
         while True:
             try:
@@ -273,9 +281,19 @@ class HostProcess:
                 asked.exception()  # whoever asked may be gone: nobody else needs to hear of it
 
 
-def _environment() -> dict[str, str]:
-    """The process's own without what is no business of the library's: our settings, and its own switches."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("WAGATE_", "NEONIZE_"))}
+def names_proxies() -> bool:
+    """Whether this process's environment names a proxy."""
+    return any(value for name, value in os.environ.items() if name.lower() in _PROXIES)
+
+
+def _environment(*, proxied: bool) -> dict[str, str]:
+    """The process's own without what is no business of the library's: our settings, and its own switches but one.
+
+    Left to itself it marks every message to a person as a bot's, and phones show it with the label "AI".
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAGATE_", "NEONIZE_"))}
+    kept["NEONIZE_BOT_TAG"] = "off"
+    return kept if proxied else {name: value for name, value in kept.items() if name.lower() not in _PROXIES}
 
 
 def _failure(message: wire.Failed) -> Exception:
@@ -287,12 +305,11 @@ def _failure(message: wire.Failed) -> Exception:
     return error if isinstance(error, WagateError) else Internal()
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
+def _kill(process: Child) -> None:
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        process.kill()
 
 
-def _kill_soon(process: asyncio.subprocess.Process) -> None:
+def _kill_soon(process: Child) -> None:
     """It has seen that the socket is closed and stops its sessions; if it hangs, it is killed."""
     asyncio.get_running_loop().call_later(_STOP_SECONDS, _kill, process)

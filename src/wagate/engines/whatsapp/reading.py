@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from wagate.engines.whatsapp import composed
 from wagate.engines.whatsapp.addresses import Names, bare, by_text, canonical, reworded
 from wagate.engines.whatsapp.content import reference
 from wagate.model import Maybe
@@ -43,10 +44,21 @@ _WRAPPERS = (
     "groupMentionedMessage",
     "editedMessage",
     "lottieStickerMessage",
+    "audioStickerMessage",
     "pollCreationMessageV4",
+    "botInvokeMessage",
+    "botForwardedMessage",
+    "spoilerMessage",
+    "questionMessage",
+    "questionReplyMessage",
+    "associatedChildMessage",
 )
+_PARTS = (3, 5, 7, 10, 12, 19)
+"""What a message may be to another without being one by itself: an event's cover, the same video or picture in better
+quality, a poll's picture, the moving picture of a still one."""
 _POLLS = tuple(f"pollCreationMessage{version}" for version in ("", "V2", "V3", "V5", "V6"))
-_EDIT, _REVOKE = 14, 0
+_EDIT, _REVOKE, _TIMER = 14, 0, 3
+_SECONDS_END = 100_000_000_000
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -72,8 +84,10 @@ def content_of(message: Any, names: Names, by: Said) -> MessageContent | Change 
 
 
 def unwrapped(message: Any) -> Any:
-    """The message without what it is wrapped in."""
+    """The message without what it is wrapped in; an empty one for what is only a part of another."""
     while True:
+        if message.messageContextInfo.messageAssociation.associationType in _PARTS:
+            return type(message)()
         for wrapper in _WRAPPERS:
             if message.HasField(wrapper):
                 message = getattr(message, wrapper).message
@@ -92,6 +106,17 @@ def target_of(key: Any, names: Names, by: Said) -> Target:
         # Of two, the other one.
         author = "" if by.sender else by.chat
     return Target(message_id=key.ID, from_me=not author, sender=author or UNSET)
+
+
+def timer_in(message: Any) -> int | None:
+    """How long messages last in its chat, in seconds, where a message says it; 0: for good, from now on."""
+    message = unwrapped(message)
+    if message.protocolMessage.type == _TIMER and message.HasField("protocolMessage"):
+        return int(message.protocolMessage.ephemeralExpiration)
+    for field, said in message.ListFields():
+        if field.message_type is not None and "contextInfo" in field.message_type.fields_by_name:
+            return int(said.contextInfo.expiration) or None
+    return None
 
 
 def _protocol(change: Any, names: Names, by: Said) -> Change | None:
@@ -135,7 +160,23 @@ def _said(message: Any) -> MessageContent | None:
     for field, read in _READERS.items():
         if message.HasField(field):
             return read(field, getattr(message, field))
+    for field in composed.FIELDS:
+        if message.HasField(field):
+            return _composed(field, getattr(message, field))
     return None
+
+
+def _composed(field: str, said: Any) -> MessageContent | None:
+    parts = composed.parts_of(field, said)
+    if parts.above is None:
+        return TextContent(text=parts.text, **_around(said)) if parts.text else None
+    kind, above = parts.above
+    content = _READERS[kind](kind, above)
+    if isinstance(content, LocationContent):
+        return msgspec.structs.replace(content, name=parts.text or content.name, **_around(said))
+    assert isinstance(content, ImageContent | VideoContent | DocumentContent)
+    captioned = msgspec.structs.replace(content.media, caption=parts.text or content.media.caption)
+    return msgspec.structs.replace(content, media=captioned, **_around(said))
 
 
 def _text(_: str, said: Any) -> MessageContent:
@@ -149,7 +190,7 @@ def _location(_: str, said: Any) -> MessageContent:
     return LocationContent(
         latitude=said.degreesLatitude,
         longitude=said.degreesLongitude,
-        name=getattr(said, "name", "") or UNSET,
+        name=getattr(said, "name", "") or getattr(said, "caption", "") or UNSET,
         address=getattr(said, "address", "") or UNSET,
         **_around(said),
     )
@@ -168,11 +209,13 @@ def _contacts(_: str, said: Any) -> MessageContent:
 
 
 def _poll(_: str, said: Any) -> MessageContent:
+    # Some give it in seconds.
+    end = said.endTime if said.endTime > _SECONDS_END else said.endTime * 1000
     return PollContent(
         name=said.name,
         options=[option.optionName for option in said.options],
         selectable_count=said.selectableOptionsCount,
-        poll_end_time=said.endTime or UNSET,
+        poll_end_time=end or UNSET,
         poll_hide_votes=True if said.hideParticipantName else UNSET,
         **_around(said),
     )
@@ -214,7 +257,7 @@ _READERS: dict[str, Callable[[str, Any], MessageContent]] = {
 
 def _around(said: Any) -> dict[str, Any]:
     """What may go with any content."""
-    if not said.HasField("contextInfo"):
+    if "contextInfo" not in said.DESCRIPTOR.fields_by_name or not said.HasField("contextInfo"):
         return {}
     context = said.contextInfo
     around: dict[str, Any] = {}
@@ -229,7 +272,7 @@ def _around(said: Any) -> dict[str, Any]:
 
 def _quote(context: Any) -> Quote:
     author = bare(context.participant)
-    body = _words(_said(unwrapped(context.quotedMessage)))
+    body = words_of(_said(unwrapped(context.quotedMessage)))
     return Quote(
         message_id=context.stanzaID,
         sender_jid=author if author.endswith("@s.whatsapp.net") else UNSET,
@@ -238,7 +281,8 @@ def _quote(context: Any) -> Quote:
     )
 
 
-def _words(said: MessageContent | None) -> str:
+def words_of(said: MessageContent | None) -> str:
+    """What is to be read of a content: a text, a caption, a poll's or a place's name; empty for none."""
     match said:
         case TextContent():
             return said.text

@@ -23,10 +23,13 @@ from wagate.model.contents import (
     EditContent,
     ImageContent,
     MediaContent,
+    ReactionContent,
     RevokeContent,
     VoteContent,
 )
 from wagate.model.messages import Ack
+
+_NOT_IN_CHANNELS = (MediaContent, AlbumContent, ReactionContent, VoteContent)
 
 
 async def send(line: Line, want: wire.Send) -> Ack:
@@ -47,7 +50,10 @@ def _must_be_allowed(content: Content, chat: str) -> None:
 
     Raises:
         Refused: it is not sent.
+        UnsupportedByEngine: a channel takes it in a form of its own, which the library has no way to say.
     """
+    if chat.endswith("@newsletter") and isinstance(content, _NOT_IN_CHANNELS):
+        raise UnsupportedByEngine("the library posts texts in channels, and no files, reactions or votes")
     if isinstance(content, EditContent) and not content.target.from_me:
         raise Refused("only one's own messages can be edited", reason="not_allowed")
     if isinstance(content, RevokeContent) and not content.target.from_me and not chat.endswith("@g.us"):
@@ -89,12 +95,15 @@ async def _message(line: Line, content: Content, chat: str, files: dict[str, str
         preview = await previews.look(Path(file), name)
     if isinstance(content, VoteContent):
         return await _vote(line, content, chat)
-    place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid)
     now = int(time.time() * 1000)
-    # Addresses may have to be looked up in the session's store.
-    return await asyncio.to_thread(
-        lambda: contents.message_of(content, place, now=now, uploaded=uploaded, preview=preview)
-    )
+
+    def made() -> Any:
+        # Addresses may have to be looked up in the session's store.
+        timer = line.timers.of(chat)
+        place = contents.Place(chat, lambda address: as_written_in(line, chat, address), line.own_jid, timer)
+        return contents.message_of(content, place, now=now, uploaded=uploaded, preview=preview)
+
+    return await asyncio.to_thread(made)
 
 
 async def upload(line: Line, file: Path, kind: int) -> Any:

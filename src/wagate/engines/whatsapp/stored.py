@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,17 @@ def has_keys(folder: Path) -> bool:
         OSError: that cannot be said now.
     """
     return owner(folder) is not None
+
+
+def secrets(folder: Path, message: str) -> list[bytes]:
+    """What the messages with this id were given to seal what is said about them; more than one where ids are equal.
+
+    Not for a process that has the library loaded.
+    """
+    uri = f"{(folder / FILE).absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as store:
+        rows = store.execute("SELECT key FROM whatsmeow_message_secrets WHERE message_id = ?", (message,))
+        return [bytes(key) for (key,) in rows]
 
 
 def is_of(address: str, account: str) -> bool:
@@ -209,3 +221,9 @@ def _write(file: Path, octets: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+if __name__ == "__main__":
+    # `python -I -S stored.py FOLDER MESSAGE`: the secrets, for a process that has the library loaded; see sealed.py.
+    for secret in secrets(Path(sys.argv[1]), sys.argv[2]):
+        sys.stdout.write(secret.hex() + "\n")
