@@ -210,11 +210,10 @@ async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateErr
     settling = entry if not here.recorded else msgspec.structs.replace(entry, traceparent=here.traceparent)
 
     async def work(tx: Tx) -> bool:
+        # Nobody accepts meanwhile: who comes behind this one must see it settled, or be seen.
+        await leases.fence(tx, held)
         now = gw.clock.now()
         changed = await settled(tx, held, now, settling, outcome)
-        if not changed.facts:
-            # Either a receipt was quicker, or the lease is another's.
-            await leases.fence(tx, held)
         await events.record(tx, now, held.organization_id, session_id=held.id, facts=changed.facts)
         return changed.more
 

@@ -21,7 +21,7 @@ from wagate.errors import NoAnswer
 from wagate.model.contents import TextContent
 from wagate.model.messages import Outgoing
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PRINTS = """
 while (asked := heard()) is not None:

@@ -94,6 +94,7 @@ class Line:
         self.acquaintances = Acquaintances()
         self.timers = Timers(self.folder)
         self._has_keys = False
+        self._leaving = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
@@ -120,8 +121,8 @@ class Line:
                 spool = await asyncio.to_thread(Spool, self.folder / stored.SPOOL)
                 read = partial(self._translate, self)
                 self._telling = Telling(spool, self._number, self._tell, read, self.is_own)
-        except OSError:
-            log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
+        except OSError as error:
+            log.error("what is kept of a session cannot be opened", session=self.account.session_id, error=str(error))
             await self.close()
             raise base.ConnectionLost from None
         if self._closing:
@@ -252,8 +253,15 @@ class Line:
 
     async def logout(self) -> None:
         """Unlink, and forget the keys."""
-        await self.call("Logout")
-        self._has_keys = False
+        self._leaving = True
+        try:
+            await self.call("Logout")
+        except BaseException:
+            self._leaving = False
+            if not self._has_keys:
+                self._ended(base.Ended(status="logged_out", reason="unlinked"))
+            raise
+        self._leaving = self._has_keys = False
         await self._end()
 
     async def close(self) -> None:
@@ -389,7 +397,8 @@ class Line:
         self._has_keys &= ended.status != "logged_out"
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.LinkEnded(ended.status, ended.reason, ended.until))
-        elif self._purpose:
+        elif self._purpose and not (self._leaving and ended.status == "logged_out"):
+            # That this session is unlinked is no news to whoever is unlinking it.
             self._purpose = ""
             self._loop.create_task(self._end())
             self._report(ended)
