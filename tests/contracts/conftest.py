@@ -11,7 +11,7 @@ from tests.support.contracted import Contracted, Lending
 from tests.support.engines import Sandbox
 from tests.support.whatsapp import why_not
 
-_MARKS = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.skipif(bool(why_not()), reason=why_not())]
+_MARKS = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

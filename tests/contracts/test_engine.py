@@ -31,7 +31,6 @@ from wagate.model.messages import Outgoing
 pytestmark = pytest.mark.anyio
 
 NO_LATE_ACK = "this engine acknowledges by itself; what is not committed is on disk"
-NO_PHONE = "in this world nobody hands over a phone's history"
 
 ANN, BEN, CAT, DAN = "9990000001", "9990000002", "9990000003", "9990000004"
 NOBODY = "9993000001"
@@ -388,13 +387,14 @@ async def test_what_is_typed_on_the_phone_comes_as_from_me(world: Sandbox) -> No
     assert (sink.of(Arrived)[0].from_me, sink.of(Arrived)[0].chat) == (True, jid(BEN))
 
 
+@pytest.mark.long_on_whatsapp
 async def test_linking_replays_older_messages_as_history(world: Sandbox) -> None:
-    needs((world.turns_clock, NO_PHONE))
-    older = await world.say(BEN, jid(ANN))
+    older = await world.said_before(BEN, ANN)
     connection, sink = await world.open("s1")
     await connection.link()
     await world.scan("s1", ANN)
     await connection.connect()
+    await until(lambda: sink.of(Arrived))
     newer = await world.say(BEN, jid(ANN))
     await until(lambda: len(sink.of(Arrived)) == 2)
     assert [(arrived.wire_id, arrived.history) for arrived in sink.of(Arrived)] == [(older, True), (newer, False)]

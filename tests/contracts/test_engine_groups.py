@@ -17,6 +17,7 @@ from wagate.errors import BadRequest, NotAMember, NotFound, NotGroupAdmin, Refus
 from wagate.model.actions import (
     AddMembers,
     ApproveMembers,
+    CheckContact,
     CreateGroup,
     DeleteGroupPicture,
     DemoteMember,
@@ -201,6 +202,8 @@ async def test_who_asks_waits_until_an_admin_decides(world: Sandbox) -> None:
     for _ in range(2):
         asked = await theirs.perform(JoinGroup(code=made.invite.rpartition("/")[2]))
         assert (asked.group_jid, asked.pending) == (group, True)
+    # A client learns somebody's LID when it looks their number up.
+    await ours.perform(CheckContact(phone=BEN))
     at = world.clock.now()
     await world.pass_time(1)
     await world.move(group, CAT, "request")

@@ -143,6 +143,8 @@ def once_there(sink: Any) -> list[PresenceHeard]:
 async def test_who_is_watched_is_heard_of(world: Sandbox) -> None:
     connection, sink = await world.linked("s1", ANN)
     _, other = await world.linked("s2", CAT)
+    # A LID alone tells a client nothing: whose it is comes with a number that is looked up, or a message.
+    await connection.perform(CheckContact(phone=BEN))
     first = await connection.perform(WatchPresence(chat=lid_of(BEN)))
     assert (first.from_, first.state) == (jid(BEN), "unknown")
     for number, change in enumerate(({"online": True}, {"typing": True}), start=1):

@@ -2,10 +2,14 @@
 
     python tests/emulator
 
-A line is `{"person": "99900000001", "do": "scan", "args": ["<QR text>"]}`: any verb of `Person`; or `{"do": "state"}`;
-or `{"do": "delay", "args": [5]}`: acknowledge sends so many seconds late; or `{"do": "settled", "person": …}`: the
-messages that the companion linked last was sent, each with when it went out and when it was acknowledged, as
-`[id, sent, acknowledged or null]`, in nanoseconds of the monotonic clock.
+A line is `{"person": "99900000001", "do": "scan", "args": ["<QR text>"]}`, any verb of `Person`, or one of these:
+
+- `{"do": "state"}`: who is linked and online, what nobody understood, and which names were asked for;
+- `{"do": "delay", "args": [5]}`: acknowledge sends so many seconds late;
+- `{"do": "few_keys"}`: let who is linked make 50 one-time keys instead of 812, which takes seconds;
+- `{"do": "settled", "person": …}`: the messages that the companion linked last was sent, each with when it went out and
+  when it was acknowledged, as `[id, sent, acknowledged or null]`, in nanoseconds of the monotonic clock.
+
 Each is answered by a line, `{"result": …}` or `{"error": …}`. It ends with its input.
 """
 
@@ -43,6 +47,9 @@ async def _obey(emulator: Any, request: dict[str, Any]) -> Any:
         return {"people": people, "unknown": emulator.unknown, "asked": emulator.proxy.asked}
     if request["do"] == "delay":
         (emulator.messages.ack_delay,) = request["args"]
+        return None
+    if request["do"] == "few_keys":
+        emulator.first_count = 1
         return None
     if request["do"] == "settled":
         device = emulator.person(request["person"]).devices[-1]

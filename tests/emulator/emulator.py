@@ -31,7 +31,6 @@ from tests.emulator.presence import Presence
 from tests.emulator.proxy import Proxy
 from tests.emulator.receipts import Receipts
 from tests.emulator.stanzas import hear
-from wagate.model.groups import Role
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class Emulator:
 
     Tests drive it through `person` and `create_group`, and through the parts: `messages` (what was sent, slow or lost
     acknowledgements), `media`, `proxy` (which names were asked for). `unknown` holds every stanza of a client that the
-    emulator could not place: a story that leaves any there has met something worth a line in the README.
+    emulator could not place. A story that leaves any there has met something worth a line in the README, and fails.
 
     `first_count`: how many one-time keys a device is said to have that has given none; above 0 it makes 50 at its first
     login instead of 812, which spares most of what linking costs.
@@ -79,8 +78,9 @@ class Emulator:
         await self.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
         await self.stop()
+        assert kind is not None or not self.unknown, self.unknown
 
     async def start(self) -> None:
         """Open the doors, on ports of the system's choice."""
@@ -141,10 +141,6 @@ class Emulator:
         numbers = [person.number for person in people]
         mode = PHONE if by_number else HIDDEN
         return await self.groups.create(owner.number, subject, numbers, mode=mode)
-
-    def roles(self, group: Gathering) -> dict[str, Role]:
-        """Who is in the group, by number."""
-        return dict(group.truth.members)
 
     # What the parts tell each other.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.emulator.emulator import Emulator
 
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 
 def why_not() -> str:

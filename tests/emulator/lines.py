@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
@@ -34,7 +34,6 @@ class Line:
         self.device: Device | None = None
         self.static = b""
         self.payload = ClientPayload()
-        self.linking: Any = None
         self.deaf = False
         self.present = False
         self.entering = False

@@ -31,7 +31,6 @@ class Media:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.hosts: list[str] = []
         self.refuse = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -81,7 +80,6 @@ class Media:
         )
 
     async def _put(self, request: web.Request) -> web.Response:
-        self.hosts.append(request.host)
         if self.refuse:
             return web.Response(status=self.refuse)
         data = await request.read()
@@ -91,7 +89,6 @@ class Media:
         return web.json_response({"url": f"https://mmg.whatsapp.net{path}", "direct_path": path, "handle": "handle"})
 
     async def _fetch(self, request: web.Request) -> web.Response:
-        self.hosts.append(request.host)
         if self.refuse:
             return web.Response(status=self.refuse)
         self.waiting += 1

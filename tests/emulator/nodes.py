@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,6 @@ class Jid:
 
 
 SERVER = Jid("", PHONE)
-GROUPS = Jid("", GROUP)
-STATUS = Jid("status", BROADCAST)
 
 
 def parse(text: str) -> Jid:
@@ -252,8 +249,3 @@ class _Reader:
         if mark == _INTEROP:
             self.number(2)
         return Jid(user, str(self.value()), device)
-
-
-def find(nodes: Iterable[Node], tag: str) -> Node | None:
-    """The first of the nodes with this tag."""
-    return next((node for node in nodes if node.tag == tag), None)

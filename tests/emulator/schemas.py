@@ -32,7 +32,6 @@ from waAdv.WAAdv_pb2 import (  # noqa: E402
     ADVSignedKeyIndexList,
 )
 from waCert.WACert_pb2 import CertChain  # noqa: E402
-from waCompanionReg.WACompanionReg_pb2 import DeviceProps  # noqa: E402
 from waE2E.WAWebProtobufsE2E_pb2 import HistorySyncNotification, Message  # noqa: E402
 from waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySync  # noqa: E402
 from waServerSync.WAWebProtobufsServerSync_pb2 import SyncdPatch  # noqa: E402
@@ -46,7 +45,6 @@ __all__ = (
     "ADVSignedKeyIndexList",
     "CertChain",
     "ClientPayload",
-    "DeviceProps",
     "HandshakeMessage",
     "HistorySync",
     "HistorySyncNotification",

@@ -12,7 +12,7 @@ from tests.emulator.town import ANNA, BEN, Town
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

@@ -10,7 +10,7 @@ from tests.emulator.town import BEN, Town
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

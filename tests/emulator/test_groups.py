@@ -13,11 +13,12 @@ from wagate.engines.sandbox import rules
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
 DORA, PRIVATE, NOBODY = "99900000004", "99940000001", "99930000001"
+NANOSECONDS = 10**9
 
 
 def change(name: str) -> Any:
@@ -47,7 +48,7 @@ async def test_a_group_lives_from_its_creation_to_the_last_notice(town: Town) ->
         ("set_group_topic", ["", "", "apples"], "Topic"),
         ("set_group_announce", [True], "Announce"),
         ("set_group_locked", [True], "Locked"),
-        ("set_disappearing_timer", [86400], "Ephemeral"),
+        ("set_disappearing_timer", [86400 * NANOSECONDS], "Ephemeral"),
     ):
         await anna.call(method, jid(group), *args)
         await ben.wait("GroupInfoEvent", lambda told, seen=seen: seen in told)
@@ -60,6 +61,7 @@ async def test_a_group_lives_from_its_creation_to_the_last_notice(town: Town) ->
     assert info["GroupTopic"]["Topic"] == "apples"
     assert info["GroupAnnounce"]["IsAnnounce"]
     assert info["GroupLocked"]["isLocked"]
+    assert info["GroupEphemeral"]["DisappearingTimer"] == 86400
     with pytest.raises(LibraryError, match=r"401|403"):
         await ben.call("send_message", jid(group), "may I?")
     for method, args in (("set_group_name", ["Mine"]), ("set_group_announce", [False])):
@@ -73,6 +75,18 @@ async def test_a_group_lives_from_its_creation_to_the_last_notice(town: Town) ->
     assert again[0]["told"]["Error"] == 404
     with pytest.raises(LibraryError, match=r"403|not participating"):
         await cleo.call("get_group_info", jid(group))
+
+
+async def test_what_cannot_be_is_refused_by_its_number(town: Town) -> None:
+    group = jid((await town.emulator.create_group(town.emulator.person(ANNA), "Rules")).truth.jid)
+    nowhere = jid("120363999999999999@g.us")
+    for method, args, number in (
+        ("get_group_info", [nowhere], "404|does not exist"),
+        ("set_group_name", [group, "x" * 101], "406"),
+        ("set_group_topic", [group, "another's", "new", "words"], "409"),
+    ):
+        with pytest.raises(LibraryError, match=number):
+            await town.anna.call(method, *args)
 
 
 async def test_invites_are_shown_reset_previewed_and_followed(town: Town) -> None:

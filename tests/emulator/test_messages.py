@@ -15,7 +15,7 @@ from tests.emulator.town import ANNA, BEN, CLEO, Town
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

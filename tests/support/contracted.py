@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +22,8 @@ from tests.emulator.library import Library
 from tests.emulator.nodes import GROUP, HIDDEN, Node, parse
 from tests.emulator.persons import remove
 from tests.emulator.phones import switch_on
-from tests.support.engines import ORG, Recorder, settle, until
+from tests.emulator.schemas import HistorySync
+from tests.support.engines import ORG, Recorder, jid, settle, until
 from tests.support.files import JPEG
 from tests.support.lending import Kept, Lending, Relay, forget
 from tests.support.whatsapp import PATIENCE, eventually
@@ -49,6 +52,7 @@ class Contracted:
         self.speakers: dict[str, Kept] = {}
         self.opened: dict[str, tuple[str, Any, Relay]] = {}
         self._pardon: list[tuple[float, str]] = []
+        self._before: dict[str, HistorySync] = {}
 
     @classmethod
     async def begin(cls, lending: Lending) -> Contracted:
@@ -131,12 +135,13 @@ class Contracted:
         real, connection, relay = self.opened[session]
         person = self.emulator.person(phone)
         known = set(person.devices)
-        if code is None:
-            await eventually(lambda: relay.of(QrShown))
-            await person.scan(relay.of(QrShown)[-1].code)
-        else:
-            await person.type_in(code)
-        await eventually(lambda: relay.of(Linked))
+        async with self._handing_over(phone):
+            if code is None:
+                await eventually(lambda: relay.of(QrShown))
+                await person.scan(relay.of(QrShown)[-1].code)
+            else:
+                await person.type_in(code)
+            await eventually(lambda: relay.of(Linked))
         (device,) = set(person.devices) - known
         kept = self.kept[session] = Kept(self.inner, real, device)
         kept.connection, kept.relay = connection, relay
@@ -166,6 +171,29 @@ class Contracted:
             self.speakers[sender] = await self.lending.take(self.lending.outside, sender)
         said = Outgoing(wire_id=None, chat=to, content=content)
         return str((await self.speakers[sender].connection.send(said)).wire_id)
+
+    async def said_before(self, sender: str, to: str) -> str:
+        """It is in the phone's memory, which a companion gets when it is linked (see `_handing_over`)."""
+        history = self._before.setdefault(to, HistorySync(syncType=HistorySync.RECENT, chunkOrder=1, progress=100))
+        message = history.conversations.add(ID=jid(sender)).messages.add().message
+        message.key.remoteJID, message.key.ID = jid(sender), f"BEFORE{len(history.conversations)}"
+        message.messageTimestamp = int(time.time()) - 60
+        message.message.conversation = "hello"
+        return str(message.key.ID)
+
+    @asynccontextmanager
+    async def _handing_over(self, number: str) -> AsyncIterator[None]:
+        """Whoever is linked meanwhile gets the history of this phone, where it has one; who gives it is a session in
+        the phone's own place."""
+        if (history := self._before.pop(number, None)) is None:
+            yield
+            return
+        async with Library(self.emulator) as library:
+            phone = await switch_on(library, number)
+            yield
+            await phone.send_history(history)
+        # From now on the network plays this phone again.
+        self.emulator.accounts.get(number).phone.noise = b""
 
     async def acknowledge(self, sender: str, message: str, what: str = "read") -> None:
         """Somebody reads or plays a message on their phone."""

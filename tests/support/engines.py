@@ -193,6 +193,10 @@ class Sandbox:
         wire_id: str = said.wa_message_id
         return wire_id
 
+    async def said_before(self, sender: str, to: str) -> str:
+        """Somebody wrote to a phone to which nothing is linked: it hands that over to the first session."""
+        return await self.say(sender, jid(to))
+
     async def speak(self, sender: str, to: str, content: Content) -> str:
         said = await self.drive(Speak(sender=sender, to=to, content=content))
         wire_id: str = said.wa_message_id

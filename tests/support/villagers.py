@@ -20,6 +20,7 @@ PEOPLE = {"s1": ANN, "s2": BEN, "s3": CAT}
 @pytest.fixture(scope="module")
 async def village() -> AsyncIterator[Village]:
     async with Emulator() as emulator:
+        emulator.first_count = 1
         made = Village(emulator)
         yield made
         made.close()

@@ -114,7 +114,7 @@ class WhatsApp:
 class Village:
     """Accounts that were linked once, by number: their keys are lent to one engine after the other.
 
-    Linking makes 812 one-time keys, seconds of CPU: more than most stories take.
+    Linking takes longer than most stories do.
     """
 
     def __init__(self, emulator: Emulator) -> None:

@@ -15,6 +15,7 @@ from tests.support.whatsapp import WhatsApp
 async def world() -> AsyncIterator[WhatsApp]:
     """An engine on an empty folder, and a network without anybody in it."""
     async with Emulator() as emulator:
+        emulator.first_count = 1
         made = WhatsApp(emulator)
         try:
             yield made

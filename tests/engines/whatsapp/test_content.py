@@ -45,7 +45,6 @@ from wagate.model.messages import Arrived
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

@@ -47,7 +47,6 @@ from wagate.model.groups import GroupChanged, GroupSeen, MembersChanged, Partici
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

@@ -23,7 +23,6 @@ from tests.support.command import wagate
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(240),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

@@ -15,7 +15,7 @@ from tests.emulator.phones import switch_on
 from tests.emulator.schemas import Message
 from tests.support.company import ANN, BEN, CAT, NOBODY, Company
 from tests.support.engines import jid
-from tests.support.whatsapp import why_not
+from tests.support.whatsapp import PATIENCE, why_not
 from wagate.engines.base import CallRang, ChannelChanged, ChatMarked, PeopleSeen, PresenceHeard, Receipt
 from wagate.engines.sandbox.people import lid_of
 from wagate.errors import NotFound, Refused, UnsupportedByEngine
@@ -47,7 +47,6 @@ from wagate.model.messages import Arrived
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
@@ -148,7 +147,7 @@ async def test_typing_and_presence_reach_who_watches(company: Company) -> None:
 
 async def _named(company: Company) -> None:
     """Wait until Ben's session has heard his name."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(Refused):
                 await company.ben.do(SetPresence(online=False))

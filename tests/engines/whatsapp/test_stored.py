@@ -172,7 +172,6 @@ class TestReal:
     pytestmark = [
         pytest.mark.anyio,
         pytest.mark.slow,
-        pytest.mark.timeout(240),
         pytest.mark.skipif(bool(why_not()), reason=why_not()),
     ]
 

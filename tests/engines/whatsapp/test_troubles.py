@@ -17,7 +17,7 @@ import pytest
 import tests.emulator.emulator as emulator_module
 from tests.emulator.emulator import DEAD_PROXY, Emulator
 from tests.emulator.nodes import Node, parse
-from tests.support.engines import Recorder, jid, text
+from tests.support.engines import Recorder, connected, jid, text
 from tests.support.villagers import ANN, BEN, CAT, online, said, texts, village
 from tests.support.whatsapp import PATIENCE, Village, WhatsApp, alive, eventually, why_not
 from wagate.engines.base import Arrived, ConnectionLost, Ended, LineLost, LinkEnded
@@ -28,7 +28,6 @@ __all__ = ["village"]
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
-    pytest.mark.timeout(240),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 
@@ -232,15 +231,15 @@ async def test_a_host_that_dies_takes_its_sessions_offline_and_nothing_else(vill
 
 
 async def test_a_host_that_hangs_is_found_and_killed_and_the_others_resume(village: Village) -> None:
-    async with online(village, "s1", "s2", pulse=0.5) as (world, (ann, ann_sink), (ben, ben_sink)):
+    async with online(village, "s1", "s2", pulse=1.0) as (world, (ann, ann_sink), (ben, ben_sink)):
         (pid,) = world.engine.hosts
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises((NoAnswer, ConnectionLost)):
             await ann.send(text(None, BEN))
         await eventually(lambda: ann_sink.of(LineLost) and ben_sink.of(LineLost))
         assert not alive(pid)
-        await ann.connect()
-        await ben.connect()
+        await connected(ann)
+        await connected(ben)
         await ann.send(text(None, BEN, "again"))
         await eventually(lambda: "again" in said(ben_sink))
 

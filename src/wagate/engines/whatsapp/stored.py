@@ -69,6 +69,18 @@ def has_keys(folder: Path) -> bool:
     return owner(folder) is not None
 
 
+def state(folder: Path, account: str | None) -> tuple[bool, bool]:
+    """Whether there are keys, and whether an account's are missing: where it is linked, a store without keys was
+    unlinked; no store, or another's, is a slip.
+
+    Raises:
+        OSError: that cannot be said now.
+    """
+    found = owner(folder)
+    absent = not (folder / FILE).exists()
+    return found is not None, account is not None and (absent if found is None else not is_of(found, account))
+
+
 def secrets(folder: Path, message: str) -> list[bytes]:
     """What the messages with this id were given to seal what is said about them; more than one where ids are equal.
 
@@ -127,6 +139,17 @@ def sweep(place: Path) -> list[Path]:
     return left
 
 
+def lock(folder: Path) -> int | None:
+    """Lock a session's folder: what to close to let it go; None: somebody has it."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a session's folder as a host does.
@@ -134,12 +157,10 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         InUse: a host has it.
     """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = lock(folder)
+    if descriptor is None:
+        raise InUse
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUse from None
         yield
     finally:
         os.close(descriptor)
