@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -27,6 +28,18 @@ alone with no long one, and what a folder shares (a company of linked people, on
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """asyncio's own loop: what the tests show must not rest on uvloop."""
     return "asyncio", {"use_uvloop": False}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: the collector of garbage need not walk through it, 0.5 s each time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

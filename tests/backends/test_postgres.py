@@ -11,7 +11,9 @@ import pytest
 
 from tests.support.door import Door, door
 from wagate.backends.database import Tx
-from wagate.backends.postgres import APPLICATION, PostgresDatabase
+from wagate.backends.ownership import AlreadyServed
+from wagate.backends.postgres import GROUP, PostgresDatabase
+from wagate.backends.postgres_server import APPLICATION, is_lost, open_one
 from wagate.errors import StorageUnavailable
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -23,7 +25,8 @@ COUNT = (
 
 @pytest.fixture
 async def db(postgres_dsn: str) -> AsyncIterator[PostgresDatabase]:
-    database = await PostgresDatabase.open(postgres_dsn)
+    # More than a busy machine needs: only what is meant to come too late does.
+    database = await PostgresDatabase.open(postgres_dsn, patience=60)
     await database.write(lambda tx: tx.run("CREATE TABLE counters (name TEXT PRIMARY KEY, n BIGINT NOT NULL)"))
     yield database
     await database.close()
@@ -111,7 +114,7 @@ async def test_a_connection_lost_inside_a_group_loses_and_repeats_nothing(
 async def test_a_deadlock_with_another_process_is_survived(db: PostgresDatabase, beside: asyncpg.Connection) -> None:
     await asyncio.gather(count(db, "a"), count(db, "b"))
     await beside.execute("SET deadlock_timeout = '60s'")  # so that it is the gateway who gives way
-    holds, runs = asyncio.Event(), 0
+    began, holds, runs = asyncio.Event(), asyncio.Event(), 0
 
     async def crossing(tx: Tx) -> None:
         nonlocal runs
@@ -123,22 +126,15 @@ async def test_a_deadlock_with_another_process_is_survived(db: PostgresDatabase,
     async def other() -> None:
         async with beside.transaction():
             await beside.execute("UPDATE counters SET n = n + 10 WHERE name = 'a'")
+            began.set()
             await holds.wait()
             await beside.execute("UPDATE counters SET n = n + 10 WHERE name = 'b'")
 
     theirs = asyncio.create_task(other())
-    await wait_for_lock(beside_of=db)
+    await began.wait()
     await asyncio.gather(count(db, "c"), db.write(crossing), count(db, "c"), theirs)
     assert runs == 2
     assert [await counted(db, name) for name in "abc"] == [12, 12, 2]
-
-
-async def wait_for_lock(*, beside_of: PostgresDatabase) -> None:
-    """Until the other one has changed its first row."""
-    held = "SELECT COUNT(*) FROM pg_locks WHERE relation = CAST('counters' AS regclass) AND mode = 'RowExclusiveLock'"
-    async with asyncio.timeout(60):
-        while await beside_of.one(held) == (0,):
-            pass
 
 
 async def test_two_processes_skip_each_others_locked_rows(db: PostgresDatabase, postgres_dsn: str) -> None:
@@ -176,6 +172,8 @@ async def test_a_server_that_does_not_answer_is_unavailable_and_comes_back(jamma
     jammable.jam()
     outcomes = await asyncio.gather(count(jammed), counted(jammed), count(jammed), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
+    with pytest.raises(StorageUnavailable):
+        await PostgresDatabase.open(through(jammable, postgres_dsn), patience=0.5)
     jammable.open()
     await count(jammed)
     assert await counted(jammed) == 2
@@ -197,3 +195,80 @@ async def test_who_is_cancelled_waits_for_no_server_that_does_not_answer(jammabl
     jammable.open()
     assert await counted(jammed) in (1, 2)
     await jammed.close()
+
+
+async def test_nobody_waits_in_line_for_a_server_that_does_not_answer(jammable: Door, postgres_dsn: str) -> None:
+    jammed = await PostgresDatabase.open(through(jammable, postgres_dsn), patience=0.5)
+    jammable.jam()
+    # Far more than there are connections, or places in a group.
+    async with asyncio.timeout(60):
+        outcomes = await asyncio.gather(
+            *(counted(jammed) for _ in range(50)), *(count(jammed) for _ in range(3 * GROUP)), return_exceptions=True
+        )
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    jammable.open()
+    await count(jammed)
+    assert await counted(jammed) == 1
+    await jammed.close()
+
+
+async def test_who_ends_waits_for_no_server_that_does_not_answer(jammable: Door, postgres_dsn: str) -> None:
+    ending = await PostgresDatabase.open(through(jammable, postgres_dsn), patience=3600)
+    await ending.hurry()
+    await count(ending)  # one that answers is used on
+    jammable.jam()
+    waiting = asyncio.gather(counted(ending), count(ending), return_exceptions=True)
+    async with asyncio.timeout(60):
+        await ending.hurry()
+        await ending.close()
+        outcomes = await waiting
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    with pytest.raises(StorageUnavailable):
+        await count(ending)
+    with pytest.raises(StorageUnavailable):
+        await counted(ending)
+
+
+async def test_a_server_that_hangs_is_left_behind(jammable: Door, postgres_dsn: str) -> None:
+    leaving = await PostgresDatabase.open(through(jammable, postgres_dsn), patience=0.5)
+    jammable.jam()
+    await leaving.close()
+
+
+async def test_who_is_kept_from_a_row_fails_alone(postgres_dsn: str, beside: asyncpg.Connection) -> None:
+    quick = await PostgresDatabase.open(postgres_dsn, patience=1.5)
+    await quick.write(lambda tx: tx.run("CREATE TABLE counters (name TEXT PRIMARY KEY, n BIGINT NOT NULL)"))
+    await count(quick, "a")
+    async with beside.transaction():
+        await beside.execute("UPDATE counters SET n = n + 10 WHERE name = 'a'")
+        kept = [count(quick, "a") for _ in range(10)]
+        outcomes = await asyncio.gather(count(quick, "b"), *kept, count(quick, "b"), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), *[StorageUnavailable] * 10, type(None)]
+    await count(quick, "a")
+    assert (await counted(quick, "a"), await counted(quick, "b")) == (12, 2)
+    await quick.close()
+
+
+async def test_the_server_frees_what_a_vanished_process_had_changed(db: PostgresDatabase, postgres_dsn: str) -> None:
+    vanished = await open_one(postgres_dsn, patience=0.2)
+    await vanished.execute("BEGIN; INSERT INTO counters (name, n) VALUES ('a', 10)")
+    await count(db, "a")
+    assert await counted(db, "a") == 1
+    with pytest.raises(Exception) as told:
+        await vanished.execute("COMMIT")
+    assert is_lost(told.value)
+
+
+async def test_a_process_has_its_name_alone(postgres_dsn: str, beside: asyncpg.Connection) -> None:
+    first = await PostgresDatabase.open(postgres_dsn, name="one")
+    other = await PostgresDatabase.open(postgres_dsn, name="two", patience=0.2)
+    for _ in range(2):
+        with pytest.raises(AlreadyServed, match=r"named one .* WAGATE_NODE_ID"):
+            await PostgresDatabase.open(postgres_dsn, name="one", patience=0.2)
+        # Whose connections were cut has its name again with the next one.
+        await cut(beside)
+        await first.write(lambda tx: tx.all("SELECT 1"))
+    waiting = asyncio.ensure_future(PostgresDatabase.open(postgres_dsn, name="one"))
+    await first.close()
+    await (await waiting).close()
+    await other.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Ended, Served, wagate
+from tests.support.command import MERE, Ended, Served, wagate
 
 
 def findings(ended: Ended) -> dict[str, dict[str, Any]]:
@@ -162,3 +162,47 @@ def test_keys_that_no_session_has_are_noticed(tmp_path: Path) -> None:
     assert [each["state"] for each in found] == ["warning", "warning"]
     assert "chmod 700" in found[0]["mend"]
     assert "ses_1" in found[1]["found"]
+
+
+def keys(ended: Ended) -> list[tuple[str, str]]:
+    found = [each for each in ended.json["findings"] if each["check"] == "WhatsApp keys"]
+    return [(each["state"], each["found"]) for each in found]
+
+
+def test_a_place_for_keys_that_is_none_is_missing(tmp_path: Path) -> None:
+    place = tmp_path / "whatsapp"
+    assert wagate("db", "upgrade", data_dir=str(tmp_path)).code == 0
+    place.touch(mode=0o600)
+    for made in (None, tmp_path / "nowhere", place):
+        if made is not None:
+            place.unlink()
+            place.symlink_to(made)
+        ended = doctor(tmp_path)
+        assert (ended.err, keys(ended)) == ("", [("warning", f"{place} cannot be written")])
+        ended = doctor(tmp_path, whatsapp="on")
+        assert (ended.code, ended.err) == (1, "")
+        assert keys(ended)[-1] == ("missing", f"{place} cannot be written")
+
+
+def test_keys_may_be_on_a_volume_of_their_own_and_links_among_them_are_noticed(tmp_path: Path) -> None:
+    data, volume = tmp_path / "data", tmp_path / "volume"
+    assert wagate("db", "upgrade", data_dir=str(data)).code == 0
+    (volume / "lost+found").mkdir(parents=True)
+    volume.chmod(0o700)
+    (data / "whatsapp").symlink_to(volume)
+    assert keys(doctor(data)) == []
+    (volume / "ses_1").symlink_to(tmp_path)
+    assert [state for state, _ in keys(doctor(data))] == ["warning", "warning"]
+    assert "links or another user's: ses_1" in keys(doctor(data))[0][1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root sees everything")
+def test_what_cannot_be_looked_at_is_a_finding(tmp_path: Path) -> None:
+    assert wagate("db", "upgrade", data_dir=str(tmp_path)).code == 0
+    tmp_path.chmod(0)
+    try:
+        ended = wagate("doctor", "--json", data_dir=str(tmp_path), port="0", before=MERE if os.geteuid() == 0 else ())
+    finally:
+        tmp_path.chmod(0o700)
+    assert (ended.code, ended.err) == (1, "")
+    assert "cannot be looked at: Permission denied" in ended.out

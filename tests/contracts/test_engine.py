@@ -127,11 +127,14 @@ async def test_unlinked_while_offline_is_told_at_connect(world: Sandbox) -> None
         await connected(again)
 
 
-async def test_logout_unlinks(world: Sandbox) -> None:
-    connection, _ = await world.linked("s1", ANN)
+async def test_logout_unlinks_and_is_no_news(world: Sandbox) -> None:
+    connection, sink = await world.linked("s1", ANN)
     await connection.logout()
     with pytest.raises(LinkEnded):
         await connection.connect()
+    await connection.close()
+    # It was asked for: whoever reads the log is not told that the phone did it.
+    assert not sink.of(Ended)
 
 
 async def test_a_forgotten_session_has_no_keys(world: Sandbox) -> None:

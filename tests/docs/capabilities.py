@@ -11,7 +11,7 @@ import dis
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, get_args
 
@@ -118,9 +118,11 @@ def _is_ours(value: Any) -> bool:
     return isinstance(value, FunctionType) and value.__module__.startswith(("wagate.api", "wagate.gateway"))
 
 
-def _named(function: FunctionType) -> Iterator[Any]:
+@cache
+def _named(function: FunctionType) -> list[Any]:
     """What the code of a function names in its module and in modules: `live.GetAbout`, `_ask`."""
     known = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    found: list[Any] = []
     codes = [function.__code__]
     while codes:
         code = codes.pop(0)
@@ -129,9 +131,10 @@ def _named(function: FunctionType) -> Iterator[Any]:
         for step in dis.get_instructions(code):
             if step.opname in ("LOAD_GLOBAL", "LOAD_DEREF"):
                 at = known.get(step.argval)
-                yield at
+                found.append(at)
             elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(at, ModuleType):
                 at = getattr(at, step.argval, None)
-                yield at
+                found.append(at)
             else:
                 at = None
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,8 @@ emulator; what it is made for is promised by the tests of the engine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents and item.path.stem not in SHORT:
+        if item.nodeid.startswith("tests/emulator/") and item.path.stem not in SHORT:
             item.add_marker(pytest.mark.long)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import Ended, wagate
+from tests.emulator.library import why_not
+from tests.support.command import MERE, Ended, wagate
 from tests.support.lives import life
 
 
@@ -40,8 +44,20 @@ def test_what_would_do_harm_is_not_served(tmp_path: Path) -> None:
         assert gateway.get("/sessions")["data"] == []
 
 
-def serve(data_dir: Path, **settings: str) -> Ended:
-    return wagate("serve", **{"data_dir": str(data_dir), "port": "0", **settings})
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root writes everywhere")
+def test_keys_without_a_place_are_not_waited_for(tmp_path: Path) -> None:
+    place = tmp_path / "whatsapp"
+    place.touch()
+    refused(serve(tmp_path, whatsapp="on"), "Cannot make", str(place))
+    place.unlink()
+    place.mkdir(mode=0o500)
+    refused(serve(tmp_path, before=MERE if os.geteuid() == 0 else (), whatsapp="on"), "cannot be written", str(place))
+    assert list(place.iterdir()) == []
+
+
+def serve(data_dir: Path, *, before: Sequence[str] = (), **settings: str) -> Ended:
+    return wagate("serve", before=before, **{"data_dir": str(data_dir), "port": "0", **settings})
 
 
 def rewrite(file: Path, version: str) -> str:

@@ -101,14 +101,14 @@ class Town(Life):
 
 
 @contextmanager
-def settled_town(folder: Path) -> Iterator[Town]:
+def settled_town(folder: Path, **settings: str) -> Iterator[Town]:
     """A town without inhabitants, in a folder; it ends with the context."""
     network = Network()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in network.environment.items():
             path = [value, os.environ.get("PYTHONPATH", "")] if name == "PYTHONPATH" else [value]
             patch.setenv(name, os.pathsep.join(filter(None, path)))
-        made = Town(folder / "data", network, default_rate_per_min="0", default_rate_per_hour="0")
+        made = Town(folder / "data", network, default_rate_per_min="0", default_rate_per_hour="0", **settings)
         try:
             network.do("few_keys")
             made.start()

@@ -29,6 +29,7 @@ _numbers = itertools.count(1)
 
 NEVER_ON_THE_SANDBOX = {
     "dispatch._PENDING",
+    "dispatch._UNCLAIM",
     "dispatch._NUMBER",
     "aliases._TWIN_MEMBER",
     "aliases._FORGET_MEMBER",

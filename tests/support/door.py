@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 
@@ -91,3 +92,37 @@ async def door(host: str) -> AsyncIterator[Door]:
         finally:
             server.close()
             await made._close()
+
+
+class Beside:
+    """A door on an event loop of its own, for tests that are no coroutines."""
+
+    def __init__(self, dsn: str, way: Door, loop: asyncio.AbstractEventLoop) -> None:
+        self.dsn = f"{dsn.partition('host=')[0]}host={way.host}"
+        """The address that `dsn` is, by this way."""
+        self._way = way
+        self._loop = loop
+
+    def jam(self) -> None:
+        """As the door's."""
+        self._loop.call_soon_threadsafe(self._way.jam)
+
+    def open(self) -> None:
+        """As the door's."""
+        self._loop.call_soon_threadsafe(self._way.open)
+
+
+@contextlib.contextmanager
+def beside(dsn: str) -> Iterator[Beside]:
+    """A door to the server of this address."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    standing = door(dsn.partition("host=")[2])
+    try:
+        yield Beside(dsn, asyncio.run_coroutine_threadsafe(standing.__aenter__(), loop).result(10), loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(standing.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import cache
 from typing import Any
 
@@ -48,12 +49,26 @@ def over(
     )  # fmt: skip
 
 
+async def with_tables() -> SqliteDatabase:
+    """An empty database in memory, its tables copied: making them takes longer than what most tests do with them."""
+    db = await SqliteDatabase.open(":memory:")
+    writer: Any = db._writer
+    writer._connection.deserialize(_image())
+    return db
+
+
+@cache
+def _image() -> bytes:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(";".join(SCHEMA()))
+        return connection.serialize()
+
+
 @asynccontextmanager
 async def opened(**rules: Any) -> AsyncIterator[Gateway]:
     """A gateway on an empty database in memory; its clock is the test's."""
-    db = await SqliteDatabase.open(":memory:")
+    db = await with_tables()
     try:
-        await db.script(SCHEMA())
         yield over(db, **rules)
     finally:
         await db.close()

@@ -130,3 +130,17 @@ def execute(address: str, *statements: str) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, work()).result(DEADLINE_SECONDS)
+
+
+def rows(address: str, query: str) -> list[tuple[Any, ...]]:
+    """What a query gives; in a thread, as `execute`."""
+
+    async def work() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(address)
+        try:
+            return [tuple(row) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work()).result(DEADLINE_SECONDS)

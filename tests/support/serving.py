@@ -7,12 +7,12 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import uvicorn
 
 from tests.support.files import blob_store
+from tests.support.parts import with_tables
 from wagate.api.app import ApiOptions, build
 from wagate.api.cursors import Signer
 from wagate.api.dialects import Dialect
@@ -20,22 +20,18 @@ from wagate.api.operations import Operation
 from wagate.api.wire import Protocol
 from wagate.backends.broker import LocalBroker
 from wagate.backends.doors import Closed
-from wagate.backends.migrate import statements
-from wagate.backends.sqlite import SqliteDatabase
 from wagate.clock import ManualClock
 from wagate.gateway import Gateway, Rules, keys, organizations
 from wagate.model.organizations import Capability, CreateKey, NewKey
 
-SCHEMA = cache(lambda: statements("sqlite"))
 SIGNER = Signer(b"0123456789abcdef0123456789abcdef")
 
 
 @asynccontextmanager
 async def gateway() -> AsyncIterator[Gateway]:
     """A gateway on an empty database in memory."""
-    db = await SqliteDatabase.open(":memory:")
+    db = await with_tables()
     try:
-        await db.script(SCHEMA())
         yield Gateway(
             db=db, broker=LocalBroker(), clock=ManualClock(), rules=Rules(node="test"), blobs=blob_store(),
             http=Closed(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.files import PNG
 from tests.support.parts import caller, held, log, opened, within, words
@@ -119,6 +120,29 @@ async def test_keys_go_when_their_host_lets_them_go_also_those_that_a_crash_left
     # What the database does not know is the operator's to judge: it may be an older database.
     assert await purges.unknown(gw, await engine.kept()) == ["ses_nobodys"]
     assert await engine.kept() == sorted([linked.id, "ses_nobodys"])
+
+
+async def test_keys_that_cannot_go_are_told_and_hold_up_nobody(gw: Gateway, who: Caller, tmp_path: Path) -> None:
+    engine = WhatsAppEngine(tmp_path, gw.blobs)
+    # More than are looked at together: the last one is behind all that are stuck.
+    *stuck, last = sorted([await held(gw, who, f"99900000{n:03}") for n in range(13)], key=lambda each: each.id)
+    gone = tmp_path / ".gone-ses_cut"
+    gone.mkdir()
+    for each in (*stuck, last):
+        folder = keys_of(tmp_path, each.id)
+        if each is not last:
+            (tmp_path / f".gone-{each.id}").touch()
+        await sessions.delete(gw, who, each.id)
+        assert folder.exists()
+    await within(gw, lambda tx: tx.run("UPDATE purges SET engine = 'whatsapp'"))
+    with capture_logs() as logs:
+        await janitor.once(gw, {"whatsapp": engine})
+    assert not (tmp_path / last.id).exists()
+    assert not gone.exists()
+    assert [each.session_id for each in await purges.due(gw)] == [each.id for each in stuck[:10]]
+    told = [line["session"] for line in logs if line["event"] == "the keys of a session cannot be removed"]
+    assert told == [each.id for each in stuck]
+    assert not [line for line in logs if "exc_info" in line]
 
 
 async def test_what_never_left_waits_at_its_place_and_goes_out_on_the_next_line(

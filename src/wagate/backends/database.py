@@ -79,6 +79,10 @@ class Database(Reader, Protocol):
         """
         ...
 
+    async def hurry(self) -> None:
+        """The process ends: from now on nobody waits for a database that does not answer. One that does is used on."""
+        ...
+
     async def close(self) -> None:
         """Finish what is queued, then let go. Idempotent."""
         ...

@@ -190,7 +190,7 @@ async def _postgres_revision(url: str) -> str | None:
     import asyncpg
 
     try:
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await asyncpg.connect(url, timeout=10, command_timeout=10)
         try:
             return await _recorded_there(connection)
         finally:

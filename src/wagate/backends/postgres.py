@@ -5,8 +5,8 @@ each, one after the other. When the group as a whole fails before its commit (a 
 connection), nothing of it remains and each caller is run again, once, in a transaction of its own. When the connection
 is lost while the commit is on its way the outcome is unknown: callers are told `StorageUnavailable` with
 `certain: false` and nothing is repeated. Connections are opened again by the next need. A server that takes a statement
-and does not answer within `patience` counts as lost, and who is cancelled meanwhile waits for nothing. Chosen by
-bootstrap.
+and does not answer within `patience` counts as lost, whoever waits is told within two of these, and who is cancelled
+meanwhile waits for nothing. A caller that another process keeps from a row fails alone. Chosen by bootstrap.
 
 Values come back as on SQLite: rows are tuples, truth is 0 or 1, sums are integers.
 """
@@ -19,45 +19,31 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import asyncpg
+import structlog
 
 from wagate.backends.callers import Caller, Part
-from wagate.backends.database import ConstraintViolation, Row, UnstorableValue, Work
+from wagate.backends.database import Row, Tx, Work
+from wagate.backends.postgres_server import claim, group_failed, has_name, is_lost, neutral, open_one, open_pool
 from wagate.backends.statements import translate
 from wagate.errors import StorageUnavailable
 
 T = TypeVar("T")
 
+log = structlog.get_logger(__name__)
+
 GROUP = 128
 """The most callers that share a commit."""
-APPLICATION = "wagate"
-"""How our connections are named in `pg_stat_activity`."""
-_PATIENCE_SECONDS = 30.0
-"""No statement of ours takes a tenth of this."""
+_PATIENCE_SECONDS = 15.0
+"""No statement of ours takes a fifth of this."""
+_LEAVING_SECONDS = 2.0
+"""How long a process that ends waits for a server that does not answer."""
 _FRAGMENTS = {
     "skip_locked": "FOR UPDATE SKIP LOCKED",
     "for_update": "FOR UPDATE",
     "greatest": "GREATEST",
     "each": "SELECT json_array_elements_text(CAST(:@ AS json))",
 }
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InternalClientError, OSError)
-_FAILED = (
-    *_LOST,
-    asyncpg.TransactionRollbackError,  # deadlock, serialization
-    asyncpg.InsufficientResourcesError,  # disk full, memory, too many connections
-    asyncpg.ReadOnlySQLTransactionError,  # a standby, or an operator who closed the door
-    asyncpg.PostgresSystemError,  # the server's own I/O
-    asyncpg.LockNotAvailableError,
-)
-"""What fails a group, not a caller."""
 _COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is given back to the pool as it is: reads leave nothing behind."""
-
-    def get_reset_query(self) -> str:
-        """Nothing: it would cost a round trip for each read."""
-        return ""
 
 
 class _Texts(dict[str, tuple[str, tuple[str, ...]]]):
@@ -78,49 +64,13 @@ def _bound(sql: str, params: dict[str, Any]) -> tuple[str, list[Any]]:
     return text, [params[name] for name in names]
 
 
-def _is_lost(error: BaseException) -> bool:
-    """Whether the connection is of no use any more; the driver says so in several ways."""
-    if isinstance(error, asyncpg.DataError):
-        return False
-    return isinstance(error, _LOST) or (isinstance(error, asyncpg.InterfaceError) and "clos" in str(error))
-
-
-def _group_failed(error: BaseException) -> bool:
-    return isinstance(error, _FAILED) or _is_lost(error)
-
-
-def _neutral(error: Exception) -> Exception:
-    """The port's error for one of the driver's; a defect such as wrong SQL stays what it is."""
-    if _group_failed(error):
-        return StorageUnavailable()
-    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
-        return ConstraintViolation(str(error))
-    unstorable = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
-    if isinstance(error, (*unstorable, UnicodeEncodeError, OverflowError)):
-        return UnstorableValue(str(error))
-    return error
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
-    """Values as SQLite gives them."""
-    await connection.set_type_codec(
-        "numeric", schema="pg_catalog", encoder=str, decoder=lambda text: float(text) if "." in text else int(text)
-    )
-    await connection.set_type_codec(
-        "bool",
-        schema="pg_catalog",
-        encoder=lambda value: "t" if value else "f",
-        decoder=lambda text: 1 if text == "t" else 0,
-    )
-
-
 class PostgresTx(Part[asyncpg.Connection]):
     """One caller's transaction on the writer's connection."""
 
     __slots__ = ()
 
-    fails_group = staticmethod(_group_failed)
-    neutral = staticmethod(_neutral)
+    fails_group = staticmethod(group_failed)
+    neutral = staticmethod(neutral)
 
     async def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row of the answer."""
@@ -154,9 +104,18 @@ class PostgresTx(Part[asyncpg.Connection]):
 
 
 class _Caller(Caller):
-    """A piece of work on its way through the writer."""
+    """A piece of work on its way through the writer. `until`: when it has waited for its turn for too long."""
 
-    __slots__ = ()
+    __slots__ = ("until",)
+
+    def __init__(self, work: Work[Any], future: asyncio.Future[Any], *, until: float) -> None:
+        super().__init__(work, future)
+        self.until = until
+
+    @property
+    def blocked(self) -> bool:
+        """Whether another process kept it from a row."""
+        return self.error is not None and isinstance(self.error.__cause__, asyncpg.LockNotAvailableError)
 
     async def perform(self, connection: asyncpg.Connection) -> None:
         """Run the work; raises only what fails the whole group."""
@@ -182,13 +141,18 @@ class _InDoubt(Exception):
     """The commit was sent and its answer never came."""
 
 
+class _NobodyThere(Exception):
+    """No connection could be opened."""
+
+
 class PostgresDatabase:
     """A PostgreSQL database. Belongs to the event loop that opened it."""
 
     def __init__(
-        self, dsn: str, pool: asyncpg.Pool, connection: asyncpg.Connection, *, patience: float = _PATIENCE_SECONDS
+        self, dsn: str, pool: asyncpg.Pool, connection: asyncpg.Connection, *, name: str = "", patience: float
     ) -> None:
         self._dsn = dsn
+        self._name = name
         self._patience = patience
         self._pool = pool
         self._readers = pool.get_max_size()
@@ -198,29 +162,29 @@ class PostgresDatabase:
         self._writer = asyncio.create_task(self._write_groups(), name="postgres-writer")
 
     @classmethod
-    async def open(cls, dsn: str, *, readers: int = 4, patience: float = _PATIENCE_SECONDS) -> PostgresDatabase:
-        """Connect; `dsn` is a `postgresql://` address, `readers` the most connections for reads, `patience` the
-        seconds after which a statement without an answer has failed.
+    async def open(
+        cls, dsn: str, *, name: str = "", readers: int = 4, patience: float = _PATIENCE_SECONDS
+    ) -> PostgresDatabase:
+        """Connect; `dsn` is a `postgresql://` address, `name` what no other process may be called that serves this
+        database, `readers` the most connections for reads, `patience` the seconds after which a statement without an
+        answer has failed.
 
         Raises:
+            AlreadyServed: another process has the name, also after a while.
             StorageUnavailable: the server does not let us in.
         """
         try:
-            connection = await _open(dsn, patience)
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=readers,
-                timeout=10,
-                init=_prepare,
-                connection_class=_Connection,
-                statement_cache_size=512,
-                command_timeout=patience,
-                server_settings={"application_name": APPLICATION, "default_transaction_read_only": "on"},
-            )
+            connection = await open_one(dsn, patience=patience)
+            try:
+                if name:
+                    await claim(connection, name, patience=2 * patience)
+                pool = await open_pool(dsn, readers=readers, patience=patience)
+            except BaseException:
+                connection.terminate()
+                raise
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise StorageUnavailable(f"cannot connect to PostgreSQL: {error}") from error
-        return cls(dsn, pool, connection, patience=patience)
+        return cls(dsn, pool, connection, name=name, patience=patience)
 
     async def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row of the answer, as committed."""
@@ -228,12 +192,14 @@ class PostgresDatabase:
             raise StorageUnavailable("the database is closed")
         try:
             text, values = _bound(sql, params)
-            return [tuple(row) for row in await self._fetch(text, values)]
+            # Waiting for one of the pool's connections included.
+            async with asyncio.timeout(self._patience):
+                return [tuple(row) for row in await self._fetch(text, values)]
         except Exception as error:
-            neutral = _neutral(error)
-            if neutral is error:
+            told = neutral(error)
+            if told is error:
                 raise
-            raise neutral from error
+            raise told from error
 
     async def one(self, sql: str, /, **params: Any) -> Row | None:
         """The first row, as committed, or None."""
@@ -248,9 +214,19 @@ class PostgresDatabase:
         """
         if self._closed:
             raise StorageUnavailable("the database is closed")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Caller(work, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put_nowait(_Caller(work, future, until=loop.time() + self._patience))
         return await future
+
+    async def hurry(self) -> None:
+        """This process ends: from now on nobody waits for a server that does not answer."""
+        try:
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                await self.write(_nothing)
+        except (TimeoutError, StorageUnavailable):
+            log.warning("the database does not answer; what it is still to be told is left to the next life")
+            self._give_up()
 
     async def close(self) -> None:
         """Commit what is queued, then disconnect. Idempotent."""
@@ -258,10 +234,28 @@ class PostgresDatabase:
             self._closed = True
             self._queue.put_nowait(None)
         await asyncio.wait([self._writer])
+        connection, self._connection = self._connection, None
+        # Nothing is lost with connections that are cut, only the server's log says so.
+        with suppress(Exception):
+            async with asyncio.timeout(min(_LEAVING_SECONDS, self._patience)):
+                if connection is not None:
+                    await connection.close()
+                await self._pool.close()
+        if connection is not None:
+            connection.terminate()
+        self._pool.terminate()
+
+    def _give_up(self) -> None:
+        """Cut every connection, and tell whoever waits."""
+        self._closed = True
         if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-        await self._pool.close()
+            self._connection.terminate()
+        self._pool.terminate()
+        self._writer.cancel()
+        waiting = self._queued()
+        _fail(waiting, _NobodyThere())
+        for caller in waiting:
+            caller.resolve()
 
     async def _fetch(self, text: str, values: list[Any]) -> list[Any]:
         """Ask one of the pool's connections. Those that died while idle are dropped, until one answers."""
@@ -273,12 +267,12 @@ class PostgresDatabase:
                     except BaseException as error:
                         # Given back as it is, one whose reader was cancelled would be waited for until the server
                         # has confirmed that, which one that hangs never does.
-                        if not isinstance(error, Exception) or _is_lost(error):
+                        if not isinstance(error, Exception) or is_lost(error):
                             with suppress(asyncpg.InterfaceError):  # the pool may have noticed by itself
                                 connection.terminate()
                         raise
             except Exception as error:
-                if dead == self._readers or isinstance(error, TimeoutError) or not _is_lost(error):
+                if dead == self._readers or isinstance(error, TimeoutError) or not is_lost(error):
                     raise
         raise AssertionError("the last try returns or raises")
 
@@ -286,46 +280,87 @@ class PostgresDatabase:
         """Commit group after group until None is queued."""
         last = False
         while not last:
-            callers: list[_Caller] = []
-            caller = await self._queue.get()
-            while caller is not None:
-                if not caller.future.cancelled():
-                    callers.append(caller)
-                if len(callers) == GROUP or self._queue.empty():
-                    break
-                caller = self._queue.get_nowait()
-            last = caller is None
-            if callers:
-                await self._settle(callers)
+            callers, last = await self._next_group()
+            try:
+                if callers:
+                    await self._settle(callers)
+            except asyncio.CancelledError as error:  # given up: nobody knows what became of them
+                _fail(callers, error, certain=False)
+                raise
+            finally:
+                for caller in callers:
+                    caller.resolve()
+
+    async def _next_group(self) -> tuple[list[_Caller], bool]:
+        """Who is queued, and whether nobody comes behind them."""
+        callers: list[_Caller] = []
+        now = asyncio.get_running_loop().time
+        caller = await self._queue.get()
+        while caller is not None:
+            if caller.until < now():
+                _fail([caller], TimeoutError())
+                caller.resolve()
+            elif not caller.future.cancelled():
+                callers.append(caller)
+            if len(callers) == GROUP or self._queue.empty():
+                break
+            caller = self._queue.get_nowait()
+        return callers, caller is None
+
+    def _queued(self) -> list[_Caller]:
+        """Take everybody who waits."""
+        callers: list[_Caller] = []
+        while not self._queue.empty():
+            caller = self._queue.get_nowait()
+            if caller is None:
+                self._queue.put_nowait(None)
+                break
+            callers.append(caller)
+        return callers
 
     async def _settle(self, callers: list[_Caller]) -> None:
-        """Commit them together; if that fails, each once more alone; then tell all."""
+        """Commit them together; if that fails, each once more alone."""
         try:
             await self._commit(callers)
         except _InDoubt as doubt:
             _fail(callers, doubt, certain=False)
+        except _NobodyThere as nobody:
+            self._turn_away(callers, nobody)
         except Exception:
             await self._settle_singly(callers)
-        for caller in callers:
-            caller.resolve()
 
     async def _settle_singly(self, callers: list[_Caller]) -> None:
-        try:
-            await self._connected()
-        except Exception as error:
-            _fail(callers, error)  # nobody is there: once is enough to find out for all
-            return
-        for caller in callers:
+        now = asyncio.get_running_loop().time
+        end = now() + self._patience
+        for position, caller in enumerate(callers):
             try:
+                if now() > end:
+                    raise TimeoutError
                 await self._commit([caller])
             except _InDoubt as doubt:
                 _fail([caller], doubt, certain=False)
+            except _NobodyThere as nobody:
+                return self._turn_away(callers[position:], nobody)
             except Exception as error:
                 _fail([caller], error)
 
+    def _turn_away(self, callers: list[_Caller], nobody: _NobodyThere) -> None:
+        """Nobody is there: once is enough to find out for all, also for those who wait for their turn."""
+        _fail(callers, nobody)
+        waiting = self._queued()
+        _fail(waiting, nobody)
+        for caller in waiting:
+            caller.resolve()
+
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _open(self._dsn, self._patience)
+            try:
+                self._connection = await open_one(self._dsn, patience=self._patience)
+                if self._name and not await has_name(self._connection, self._name):
+                    # The server may not have noticed yet that the connection before this one is no more.
+                    log.warning("another connection has this process's name", node=self._name)
+            except Exception as error:
+                raise _NobodyThere from error
         return self._connection
 
     async def _commit(self, callers: list[_Caller]) -> None:
@@ -346,7 +381,7 @@ class PostgresDatabase:
             await connection.execute(end)
         except BaseException as error:
             await self._undo(error)
-            if _is_lost(error) and end == "COMMIT":
+            if is_lost(error) and end == "COMMIT":
                 raise _InDoubt from error
             raise
 
@@ -355,7 +390,7 @@ class PostgresDatabase:
         if connection is None:
             return
         try:
-            if _is_lost(error):
+            if is_lost(error):
                 raise error
             await connection.execute("ROLLBACK")
         except BaseException:
@@ -371,25 +406,20 @@ async def _together(connection: asyncpg.Connection, callers: list[_Caller]) -> N
         if caller.error is None:
             await connection.execute("RELEASE caller; SAVEPOINT caller")
         else:
-            await connection.execute("ROLLBACK TO caller")
+            # Whoever holds one row for long may hold more: the group waits for that once.
+            blocked = "; SET LOCAL lock_timeout = 100" if caller.blocked else ""
+            await connection.execute("ROLLBACK TO caller" + blocked)
 
 
-async def _open(dsn: str, patience: float) -> asyncpg.Connection:
-    connection = await asyncpg.connect(
-        dsn,
-        timeout=10,
-        statement_cache_size=512,
-        command_timeout=patience,
-        server_settings={"application_name": APPLICATION},
-    )
-    await _prepare(connection)
-    return connection
+async def _nothing(tx: Tx) -> None:
+    """Change nothing."""
 
 
 def _fail(callers: list[_Caller], error: BaseException, *, certain: bool = True) -> None:
     """Every caller gets an error of its own: they are raised in many tasks."""
+    ours = (_InDoubt, _NobodyThere, TimeoutError, asyncio.CancelledError)
     for caller in callers:
-        if _group_failed(error) or isinstance(error, _InDoubt | TimeoutError):
+        if group_failed(error) or isinstance(error, ours):
             caller.error = StorageUnavailable() if certain else StorageUnavailable(certain=False)
         else:
             caller.error = RuntimeError("the transaction was lost")

@@ -95,6 +95,10 @@ class SqliteDatabase:
 
         await self.write(work)
 
+    async def hurry(self) -> None:
+        """This process ends: from now on nobody waits for another process that holds the file."""
+        self._writer.patience = 0
+
     async def close(self) -> None:
         """Commit what is queued, close the connections, give the file up. Idempotent."""
         if not self._closed:

@@ -237,6 +237,8 @@ class Writer:
         self._queue: deque[SqliteCaller] = deque()
         self._path = path
         self._loop = loop
+        self.patience = _BUSY_SECONDS
+        """How long another process is waited for, in seconds."""
         self._connection: sqlite3.Connection | None = self._open()
         self._group: list[SqliteCaller] = []
         self._idle = asyncio.Event()
@@ -326,7 +328,7 @@ class Writer:
             return False
         now = self._loop.time()
         self._blocked_since = self._blocked_since or now
-        if now - self._blocked_since > _BUSY_SECONDS:
+        if now - self._blocked_since > self.patience:
             self._blocked_since = None
             return False
         self._queue.extendleft(reversed(self._group))

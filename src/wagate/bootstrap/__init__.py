@@ -187,6 +187,7 @@ async def running(
         if settings.metrics_port:
             # The registry's own small server, in a thread: it answers while the gateway is busy.
             await serve_metrics(stack, metrics, settings.metrics_port)
+        stack.push_async_callback(gw.db.hurry)
         yield Running(gw=gw, url=url_of(listener), engines=engines, demo_key=demo_key, stop=on_stop)
 
 

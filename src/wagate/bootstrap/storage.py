@@ -132,14 +132,21 @@ async def orphans(settings: Settings) -> list[str]:
 
 
 async def open_database(settings: Settings, *, exclusive: bool) -> Database:
-    """The database that the settings name. `exclusive`: this process serves it, and no other may."""
+    """The database that the settings name. `exclusive`: this process serves it, and no other may; on PostgreSQL no
+    other of this name.
+
+    Raises:
+        AlreadyServed: another process does.
+        StorageUnavailable: it cannot be opened.
+    """
     path = sqlite_path(settings.database_url)
     if path is not None:
         return await SqliteDatabase.open(path, exclusive=exclusive)
     # Loaded only where it is used: the driver costs 6 MB and 40 ms.
     from wagate.backends.postgres import PostgresDatabase
 
-    return cast(Database, await PostgresDatabase.open(settings.database_url))
+    name = settings.node_id if exclusive else ""
+    return cast(Database, await PostgresDatabase.open(settings.database_url, name=name))
 
 
 def rules(settings: Settings) -> Rules:

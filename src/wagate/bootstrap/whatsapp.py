@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import structlog
 
 from wagate.backends.guard import Guard, UrlRefused
@@ -21,17 +23,18 @@ def whatsapp_engine(settings: Settings, files: base.Files) -> WhatsAppEngine:
     """The engine, before anything was connected.
 
     Raises:
-        CannotStart: its library is not there, or not the one that was tested.
+        CannotStart: its library is not there, or not the one that was tested; or no keys can be written.
     """
     try:
         verify()
     except CannotLoad as reason:
         raise CannotStart(f"WAGATE_WHATSAPP is on. {reason}") from None
-    make_private(settings.whatsapp_folder)
+    folder = settings.whatsapp_folder
+    make_private(folder)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise CannotStart(f"WAGATE_WHATSAPP is on. The keys of its sessions cannot be written to {folder}.")
     route = _route(Guard.parse(settings.allowed_networks))
-    return WhatsAppEngine(
-        settings.whatsapp_folder, files, hosts=Hosts(per_host=settings.whatsapp_per_host), route=route
-    )
+    return WhatsAppEngine(folder, files, hosts=Hosts(per_host=settings.whatsapp_per_host), route=route)
 
 
 def keeper(settings: Settings, files: base.Files) -> WhatsAppEngine:

@@ -42,6 +42,8 @@ class Finding:
     mend: str = ""
 
 
+Check = Callable[[Settings], Iterator[Finding]]
+
 app = typer.Typer()
 
 
@@ -49,7 +51,7 @@ app = typer.Typer()
 def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Look at the settings and at what they lead to; say what is missing and how to mend it. Changes nothing."""
     chosen = settings(data_dir=data_dir)
-    findings = [finding for check in CHECKS for finding in check(chosen)]
+    findings = [finding for check in CHECKS for finding in _looked(check, chosen)]
     missing = sum(finding.state == "missing" for finding in findings)
     tell(
         {"ok": not missing, "set": _set(), "findings": [asdict(finding) for finding in findings]},
@@ -72,6 +74,16 @@ def _print(findings: list[Finding], missing: int) -> None:
     typer.echo(
         f"{missing} to mend before the gateway can work." if missing else "Nothing keeps the gateway from working."
     )
+
+
+def _looked(check: Check, chosen: Settings) -> Iterator[Finding]:
+    """What a check finds; a file that is in its way is found, too."""
+    try:
+        yield from check(chosen)
+    except OSError as error:
+        found = f"{error.filename or 'a file'} cannot be looked at: {error.strerror}"
+        mend = "See what it is and whose: the gateway, and this command, run as the user that owns it."
+        yield Finding(check=check.__name__.replace("_", " "), state="missing", found=found, mend=mend)
 
 
 def _set() -> dict[str, str]:
@@ -274,8 +286,31 @@ def whatsapp(chosen: Settings) -> Iterator[Finding]:
                 "They are not in PostgreSQL: sessions work on this machine only. `wagate db backup` copies them here."
             )
             yield Finding(check="WhatsApp keys", state="note", found=found, mend=mend)
-    if chosen.whatsapp_folder.exists():
-        yield from _orphans(chosen)
+    if os.path.lexists(chosen.whatsapp_folder):
+        yield from _keys(chosen, "missing" if chosen.whatsapp else "warning")
+
+
+def _keys(chosen: Settings, serious: State) -> Iterator[Finding]:
+    """Whether the folder of keys, and those in it, are ours alone."""
+    place = chosen.whatsapp_folder
+    if not place.is_dir() or not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        mend = "Make it a folder that the gateway's user can write."
+        yield Finding(check="WhatsApp keys", state=serious, found=f"{place} cannot be written", mend=mend)
+        return
+    status = place.stat()
+    if (mode := stat.S_IMODE(status.st_mode)) & 0o077:
+        found = f"{place} can be entered by others (mode {mode:o})"
+        yield Finding(check="WhatsApp keys", state="warning", found=found, mend=f"chmod 700 {place}")
+    others = [each.name for each in place.glob("ses_*") if each.lstat().st_uid != status.st_uid or each.is_symlink()]
+    if others:
+        found = f"{len(others)} folders in {place} are links or another user's: {_some(others)}"
+        mend = f"Put the folders themselves there, and chown -R --reference={place} {place}."
+        yield Finding(check="WhatsApp keys", state=serious, found=found, mend=mend)
+    yield from _orphans(chosen)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (" …" if len(names) > 5 else "")
 
 
 def _orphans(chosen: Settings) -> Iterator[Finding]:
@@ -284,17 +319,13 @@ def _orphans(chosen: Settings) -> Iterator[Finding]:
     from wagate.errors import WagateError
 
     place = chosen.whatsapp_folder
-    if (mode := stat.S_IMODE(place.stat().st_mode)) & 0o077:
-        found = f"{place} can be entered by others (mode {mode:o})"
-        yield Finding(check="WhatsApp keys", state="warning", found=found, mend=f"chmod 700 {place}")
     try:
         unknown = run(bootstrap.orphans(chosen))
     except (bootstrap.CannotStart, WagateError, RuntimeError):
         return  # the database's own check says why it cannot be asked
     if unknown:
-        shown = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "")
         mend = f"Is it an older database? Restore the newer. Else unlink them on the phones and empty {place} of them."
-        found = f"keys of {len(unknown)} sessions that the database does not know: {shown}"
+        found = f"keys of {len(unknown)} sessions that the database does not know: {_some(unknown)}"
         yield Finding(check="WhatsApp keys", state="warning", found=found, mend=mend)
 
 
@@ -318,7 +349,7 @@ def tracing(chosen: Settings) -> Iterator[Finding]:
     yield Finding(check="traces", state="ok", found=f"go to {otlp.endpoint()}")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     python,
     variables,
     data_directory,

@@ -110,7 +110,9 @@ class Settings:
         shown="made at the first start and kept in secret.key in the data directory",
         secret=True,
     )
-    node_id: str = _setting("", NODE, "This process's name among those that share a database.", shown="the host's name")
+    node_id: str = _setting(
+        "", NODE, "This process's name among those on one database: on PostgreSQL its alone.", shown="the host's name"
+    )
     engine: str = _setting(
         "sandbox", one_of("sandbox", "whatsapp"), "The engine of a new session that does not name one."
     )

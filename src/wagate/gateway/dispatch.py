@@ -63,6 +63,10 @@ _PUT_BACK = """
 UPDATE outbox SET status = 'queued', dispatched_at = NULL WHERE organization_id = :organization_id AND id = :id
   AND status = 'pending'
 """
+_UNCLAIM = """
+UPDATE outbox SET status = 'queued', dispatched_at = NULL WHERE organization_id = :organization_id
+  AND session_id = :session_id AND status = 'pending' AND epoch = :epoch AND NOT id IN ({each:begun})
+"""
 _REQUEUE = """
 UPDATE outbox SET status = 'queued' WHERE organization_id = :organization_id AND session_id = :session_id
   AND status = 'pending' AND NOT id IN ({each:under_way})
@@ -165,6 +169,20 @@ async def put_back(gw: Gateway, held: Held, entry: Entry) -> None:
     await gw.db.write(work)
 
 
+async def unclaim(gw: Gateway, held: Held, *, begun: list[str]) -> None:
+    """Entries that were claimed for this holder and that it never began to send wait on at their places.
+
+    Raises:
+        LeaseLost: the session is another's.
+    """
+
+    async def work(tx: Tx) -> None:
+        await leases.fence(tx, held)
+        await tx.run(_UNCLAIM, **place(held), epoch=held.epoch, begun=msgspec.json.encode(begun).decode())
+
+    await gw.db.write(work)
+
+
 async def requeue(gw: Gateway, held: Held, *, under_way: list[str], resend: bool) -> None:
     """After a new connection: entries that were dispatched but not answered go out again with the same wire id, or,
     where the engine cannot do that (`resend` false), become uncertain. `under_way`: ids still being sent here.
@@ -192,11 +210,10 @@ async def settle(gw: Gateway, held: Held, entry: Entry, outcome: Ack | WagateErr
     settling = entry if not here.recorded else msgspec.structs.replace(entry, traceparent=here.traceparent)
 
     async def work(tx: Tx) -> bool:
+        # Nobody accepts meanwhile: who comes behind this one must see it settled, or be seen.
+        await leases.fence(tx, held)
         now = gw.clock.now()
         changed = await settled(tx, held, now, settling, outcome)
-        if not changed.facts:
-            # Either a receipt was quicker, or the lease is another's.
-            await leases.fence(tx, held)
         await events.record(tx, now, held.organization_id, session_id=held.id, facts=changed.facts)
         return changed.more
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from wagate.backends.database import Reader, Row, Tx
+from wagate.backends.database import ConstraintViolation, Reader, Row, Tx
 from wagate.errors import Conflict, NotFound, RateLimited, UnsupportedByEngine
 from wagate.gateway import (
     EngineFacts,
@@ -200,7 +200,11 @@ async def accept(gw: Gateway, caller: Caller, session_id: str, offer: Offer) -> 
         return await _write(tx, caller, entry, offer, _Turn(free=free, budgeted_at=now if budgeted else None))
 
     with here:
-        entry = await gw.db.write(work)
+        try:
+            entry = await gw.db.write(work)
+        except ConstraintViolation:
+            # Another process has bound the key meanwhile, for another session: now it is known.
+            entry = await gw.db.write(work)
         if here.recorded:
             here.tell(named(caller.organization_id, session_id))
             here.tell({"wagate.outbox.id": entry.id, "wagate.replayed": entry.replayed})

@@ -15,7 +15,7 @@ from wagate.model import Shape
 
 _DUE = """
 -- any organization: what time alone does
-SELECT session_id, organization_id, engine FROM purges ORDER BY session_id LIMIT 10
+SELECT session_id, organization_id, engine FROM purges WHERE session_id > :after ORDER BY session_id LIMIT 10
 """
 _IN_VAIN = """
 -- any organization: what lies on this machine
@@ -57,9 +57,9 @@ class Purge(Shape, frozen=True, kw_only=True):
     engine: str
 
 
-async def due(gw: Gateway) -> list[Purge]:
-    """Some deleted sessions whose data still stands."""
-    return [Purge(session_id=s, organization_id=o, engine=e) for s, o, e in await gw.db.all(_DUE)]
+async def due(gw: Gateway, *, after: str = "") -> list[Purge]:
+    """Some deleted sessions whose data still stands, by their ids, behind `after`."""
+    return [Purge(session_id=s, organization_id=o, engine=e) for s, o, e in await gw.db.all(_DUE, after=after)]
 
 
 async def kept_in_vain(gw: Gateway, engine: str, kept: Sequence[str]) -> list[Purge]:

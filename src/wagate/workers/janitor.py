@@ -93,12 +93,12 @@ async def once(gw: Gateway, engines: Mapping[str, base.Engine]) -> None:
         with _alone(chore.__module__):
             while await chore(gw):
                 pass
-    for purge in await purges.due(gw):
-        with _alone(purge.session_id):
-            if not await _forgotten(gw, engines.get(purge.engine), purge):
-                continue
-            while await purges.continue_with(gw, purge):
-                pass
+    after = ""
+    while due := await purges.due(gw, after=after):
+        after = due[-1].session_id
+        for purge in due:
+            with _alone(purge.session_id):
+                await _purged(gw, engines.get(purge.engine), purge)
     for name, engine in engines.items():
         with _alone(f"keys of {name}"):
             await _forget_keys(gw, name, engine)
@@ -119,8 +119,16 @@ def _alone(what: str) -> Iterator[None]:
         yield
     except WagateError:
         raise
+    except OSError as error:
+        log.warning("cleaning up failed", what=what, error=str(error))
     except Exception:
         log.exception("cleaning up failed", what=what)
+
+
+async def _purged(gw: Gateway, engine: base.Engine | None, purge: purges.Purge) -> None:
+    if await _forgotten(gw, engine, purge):
+        while await purges.continue_with(gw, purge):
+            pass
 
 
 async def _forgotten(gw: Gateway, engine: base.Engine | None, purge: purges.Purge) -> bool:

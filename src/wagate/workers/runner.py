@@ -18,18 +18,19 @@ import structlog
 from wagate.backends.sealing import CannotOpen
 from wagate.engines import base
 from wagate.errors import Internal, NoAnswer, SessionNotConnected, StorageUnavailable, WagateError, to_wire
-from wagate.gateway import Gateway, actions, dispatch, leases, outbox, outcomes, proxies, waits
+from wagate.gateway import Gateway, actions, dispatch, leases, outcomes, proxies, waits
 from wagate.gateway.leases import Held, LeaseLost
 from wagate.gateway.outbox import IN_FLIGHT, Entry
 from wagate.model import jid
 from wagate.model.actions import SessionAction
-from wagate.model.messages import Ack, Outgoing
+from wagate.model.messages import Ack
 from wagate.telemetry import traces
 from wagate.workers import inbox
 from wagate.workers.backfiller import Backfiller
 from wagate.workers.fetcher import Fetcher
 from wagate.workers.lasting import lasting
 from wagate.workers.newcomers import Newcomers
+from wagate.workers.saying import say
 from wagate.workers.typist import type_first
 from wagate.workers.unlinking import unlink
 
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 _decode = msgspec.json.Decoder(SessionAction).decode
 _BACKOFF_MOST = 120.0
 _SEALED_SECONDS = 30.0
+_LASTING_SECONDS, _FALLS = 30.0, 3
+"""A line that lasted so long was a good one; after so many in a row that did not, each rest is longer."""
 
 
 class Runner:
@@ -46,6 +49,7 @@ class Runner:
     __slots__ = (
         "_again",
         "_backfiller",
+        "_begun",
         "_connection",
         "_ended",
         "_engine",
@@ -74,6 +78,8 @@ class Runner:
         self._online = False
         self._again: int | None = None
         self._sends: dict[str, asyncio.Task[None]] = {}
+        # What the network may have, though nothing says so yet: it is not said again by this runner.
+        self._begun: set[str] = set()
         self._stops: list[Any] = []
 
     async def run(self) -> None:
@@ -85,6 +91,9 @@ class Runner:
             else:
                 if self.held.wa_jid is None:
                     await self._link()
+                else:
+                    # Whoever held it before may have left it as it was then.
+                    await self._lasting(lambda: leases.set_status(self._gw, self.held, "starting"))
                 await self._stay_online()
         except LeaseLost:
             log.info("lease lost", session=self.held.id)
@@ -99,7 +108,8 @@ class Runner:
         """Take up what was claimed for this runner while the hint was lost, and look at the outbox."""
         if self._online:
             for entry in await dispatch.claimed_before(self._gw, self.held):
-                self._dispatch(entry)
+                if entry.id not in self._begun:
+                    self._dispatch(entry)
         self.wake()
 
     def backfill(self) -> None:
@@ -163,6 +173,10 @@ class Runner:
         # The connection waits for none of the others: they may be waiting for a database that does not answer.
         closing = [*line, self._backfiller.close(), self._fetcher.close(), *self._sends.values()]
         outcomes = await asyncio.gather(*closing, return_exceptions=True)
+        if not self._engine.promises.chooses_wire_id:
+            # Else the next holder could not tell them from what the network may have.
+            with contextlib.suppress(LeaseLost, WagateError):
+                await dispatch.unclaim(self._gw, self.held, begun=list(self._begun))
         if line and isinstance(outcomes[0], Exception):
             raise outcomes[0]
 
@@ -193,12 +207,13 @@ class Runner:
         await self._gw.clock.sleep(random.uniform(0, min(2.0 ** min(tries, 7), _BACKOFF_MOST)))
 
     async def _stay_online(self) -> None:
-        tries = 0
+        loop, tries, falls = asyncio.get_running_loop(), 0, 0
         while True:
             try:
                 await self._connect()
-                tries = 0
+                tries, since = 0, loop.time()
                 await self._serve()
+                falls = 0 if loop.time() - since >= _LASTING_SECONDS else falls + 1
             except base.NotTried:
                 self._stop_if_ended()
                 continue
@@ -208,16 +223,18 @@ class Runner:
                 await self._end(base.Ended(status=end.status, reason=end.reason, until=end.until))
             self._stop_if_ended()
             await self._offline()
-            await self._rest(tries)
+            await self._rest(max(tries, falls - _FALLS))
             tries += 1
 
     async def _connect(self) -> None:
         self._lost = False
         await self._line.connect()
-        snapshot = await self._line.snapshot()
-        await self._lasting(lambda: inbox.keep(self._gw, self.held, snapshot))
+        await self._backfiller.read(self.held, self._line)
         resend = self._engine.promises.chooses_wire_id
+        if not resend:
+            await self._lasting(lambda: dispatch.unclaim(self._gw, self.held, begun=[*self._sends, *self._begun]))
         await self._lasting(lambda: dispatch.requeue(self._gw, self.held, under_way=list(self._sends), resend=resend))
+        self._begun.intersection_update(self._sends)
         await self._lasting(lambda: leases.set_status(self._gw, self.held, "working"))
         self._online = True
         await self.look_again()
@@ -278,8 +295,12 @@ class Runner:
                 self.wake()
             if outcome is not None and not waiting:
                 more = await self._lasting(dispatch.settle, self._gw, self.held, entry, outcome)
+            self._begun.discard(entry.id)
         except LeaseLost:
             self._lose()
+        except Exception:
+            # A defect: it is settled with the next connection.
+            log.exception("a send cannot be settled", session=self.held.id, entry=entry.id)
         finally:
             full = len(self._sends) >= IN_FLIGHT
             self._sends.pop(entry.id, None)
@@ -293,43 +314,16 @@ class Runner:
             LeaseLost: the session is another's.
             StorageUnavailable: nothing was said; the same wire id may go out again.
         """
-        outgoing = Outgoing(wire_id=entry.wire_id, chat=entry.chat, content=entry.content)
+        await type_first(self._gw, self.held, self._line, entry)
+        if not self._engine.promises.chooses_wire_id:
+            self._begun.add(entry.id)
         try:
-            await type_first(self._gw, self.held, self._line, entry)
-            with traces.span("send", entry.traceparent, kind="client") as here:
-                if here.recorded:
-                    here.tell(self._named(entry))
-                async with asyncio.timeout(self._gw.rules.send_timeout):
-                    return await self._line.send(outgoing)
-        except TimeoutError:
-            return NoAnswer()
+            return await say(self._gw, self._engine, self._line, self.held, entry)
         except base.NeverLeft:
             await dispatch.put_back(self._gw, self.held, entry)
             # The line may not have told yet that it is lost: claimed again on it, the entry would only come back.
             self._lose()
             return None
-        except base.ConnectionLost:
-            return None if self._engine.promises.chooses_wire_id else NoAnswer()
-        except StorageUnavailable:
-            # What the engine keeps could not be written: that is no answer of the network's. The same wire id goes
-            # out again when it can.
-            if self._engine.promises.chooses_wire_id:
-                raise
-            return NoAnswer()
-        except WagateError as error:
-            return error
-        except Exception:
-            # A defect of the engine: nobody knows whether it went out.
-            log.exception("send failed", session=self.held.id, entry=entry.id)
-            return NoAnswer()
-
-    def _named(self, entry: Entry) -> dict[str, str | int | bool]:
-        return outbox.named(self.held.organization_id, self.held.id) | {
-            "messaging.system": self._engine.name,
-            "messaging.operation.type": "send",
-            "messaging.operation.name": "send",
-            "wagate.outbox.id": entry.id,
-        }
 
     async def _perform(self, payload: bytes) -> bytes:
         action = _decode(payload)

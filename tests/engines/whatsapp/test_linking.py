@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.emulator.refusals import Refusal
 from tests.support.engines import ORG, jid, text
 from tests.support.whatsapp import WhatsApp, alive, eventually, why_not
 from wagate.engines.base import Account, Arrived, ConnectionLost, LineLost, Linked, LinkEnded, LinkTimedOut, QrShown
+from wagate.engines.whatsapp import stored
 from wagate.errors import NotFound, Refused
 from wagate.model.actions import RequestCode
 
@@ -40,6 +44,32 @@ async def test_a_code_that_is_not_shown_links_nobody(world: WhatsApp) -> None:
         await world.emulator.person(ANN).scan(sink.of(QrShown)[0].code.replace("#", "#wrong"))
     assert not world.emulator.person(ANN).devices
     assert not sink.of(Linked)
+
+
+async def test_what_is_in_the_place_of_a_sessions_folder_is_told_plainly(world: WhatsApp) -> None:
+    world.keys("s1").parent.mkdir(mode=0o700)
+    world.keys("s1").touch()
+    connection, _ = await world.open("s1")
+    with capture_logs() as logs:
+        with pytest.raises(ConnectionLost):
+            await connection.link()
+        # The host's log comes by another way than its answer.
+        await eventually(lambda: any("cannot be opened" in line.get("line", "") for line in logs))
+    assert not [line for line in logs if "Traceback" in str(line) or line["event"] == "a session cannot begin"]
+
+
+async def test_a_store_that_the_library_cannot_use_is_told(world: WhatsApp) -> None:
+    world.keys("s1").mkdir(mode=0o700, parents=True)
+    with closing(sqlite3.connect(world.keys("s1") / stored.FILE)) as store:
+        store.execute("CREATE TABLE whatsmeow_version (version INTEGER, compat INTEGER)")
+        store.execute("INSERT INTO whatsmeow_version VALUES (9999, 9999)")
+        store.commit()
+    connection, sink = await world.open("s1")
+    with capture_logs() as logs:
+        await connection.link()
+        await eventually(lambda: sink.of(LineLost))
+        await eventually(lambda: any("failed to upgrade database" in line.get("line", "") for line in logs))
+    assert {line["log_level"] for line in logs if "line ended" in line.get("line", "")} == {"warning"}
 
 
 @pytest.mark.long

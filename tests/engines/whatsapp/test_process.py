@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.engines import until
+from tests.support.hosts import HEAD
 from tests.support.whatsapp import alive
 from wagate.engines import base
 from wagate.engines.whatsapp import wire
@@ -22,21 +23,6 @@ from wagate.model.messages import Outgoing
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-HEAD = """
-import asyncio, os, socket, sys, time
-import msgspec
-from wagate.engines.whatsapp import wire
-line = socket.socket(fileno=int(sys.argv[sys.argv.index("--socket") + 1]))
-read = line.makefile("rb").read
-def say(message):
-    line.sendall(wire.framed(message))
-def heard():
-    while len(head := read(4)) == 4:
-        message = msgspec.msgpack.decode(read(int.from_bytes(head, "big")), type=wire.FromGateway)
-        if not isinstance(message, wire.Here):
-            return message
-say(wire.Hello(library="none"))
-"""
 PRINTS = """
 while (asked := heard()) is not None:
     os.write(1, b"a word of the library's" + b"\\n" * (asked.id % 2))

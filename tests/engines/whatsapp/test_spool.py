@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tracemalloc
@@ -254,3 +255,62 @@ def test_a_spool_that_cannot_be_written_anew_goes_on_in_the_old_file(
     spool.sync()
     assert [each.decode() for each in kept(Spool(file))] == ["16", "17", "18", "19", "after", "later"]
     assert len(file.read_bytes()) < 200
+
+
+def test_nothing_is_written_to_what_has_taken_a_closed_spools_place(file: Path, tmp_path: Path) -> None:
+    spool = Spool(file)
+    spool.close()
+    # The system gives its number to the next file that is opened, another session's keys perhaps.
+    with (tmp_path / "another").open("wb") as another:
+        assert another.fileno() == spool._descriptor
+        with pytest.raises(OSError, match="closed"):
+            spool.append(b"late")
+        assert os.fstat(another.fileno()).st_size == 0
+    assert kept(Spool(file)) == []
+
+
+def test_what_comes_after_it_was_written_anew_is_kept_though_the_folder_cannot_be_synced(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REWRITE_OCTETS", 100)
+    spool = Spool(file)
+    for number in range(20):
+        spool.append(b"%d" % number)
+    assert len(kept(spool)) == 20
+    opened = os.open
+
+    def exhausted(path: Path, flags: int, mode: int = 0o777) -> int:
+        if Path(path) == file.parent:
+            raise OSError(errno.EMFILE, "too many open files")
+        return opened(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", exhausted)
+        spool.take(15)
+        spool.append(b"after")
+        with contextlib.suppress(OSError):
+            spool.sync()
+        spool.append(b"later")
+        # Whatever becomes of this process now.
+        assert b"later" in file.read_bytes()
+    assert [each.decode() for each in kept(Spool(file))][-2:] == ["after", "later"]
+
+
+def test_what_could_not_be_written_anew_takes_no_room_on_a_full_disk(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REWRITE_OCTETS", 100)
+    spool = Spool(file)
+    for number in range(20):
+        spool.append(b"%d" % number)
+    assert len(kept(spool)) == 20
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        spool.take(15)
+        spool.append(b"after")
+        spool.sync()
+    assert [each.name for each in file.parent.iterdir()] == [file.name]

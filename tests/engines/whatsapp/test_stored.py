@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import stat
@@ -66,6 +67,58 @@ def test_what_was_cut_short_is_finished(tmp_path: Path) -> None:
     assert stored.sessions(tmp_path) == []
     stored.forget(tmp_path, "s1")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_told_and_a_link_is_not_followed(tmp_path: Path) -> None:
+    place = tmp_path / "whatsapp"
+    elsewhere = kept(tmp_path / "elsewhere", "s1", ANN)
+    kept(place, "s2", BEN)
+    (place / "s1").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="is a link"):
+        stored.forget(place, "s1")
+    assert words_of(elsewhere) == ""
+    (place / ".gone-s2").touch()
+    with pytest.raises(OSError, match=r"gone-s2 cannot be removed"):
+        stored.forget(place, "s2")
+    assert stored.sessions(place) == ["s1", "s2"]
+    kept(place, "s3", ANN).rename(place / ".gone-s3")
+    assert stored.sweep(place) == [place / ".gone-s2"]
+    assert not (place / ".gone-s3").exists()
+
+
+def test_what_lies_among_the_keys_and_is_no_session_is_nobodys(tmp_path: Path) -> None:
+    place = tmp_path / "whatsapp"
+    kept(place, "s1", ANN)
+    # The roots of volumes have the first; the second no text can name.
+    for name in (b"lost+found", b"\xff", b"a b", b".hidden"):
+        Path(os.fsdecode(os.fsencode(place) + b"/" + name)).mkdir()
+    (place / "ses_file").touch()
+    assert stored.sessions(place) == ["s1"]
+    assert stored.copy(place, tmp_path / "copy") == 1
+    with pytest.raises(NotADirectoryError):
+        stored.sessions(place / "ses_file")
+
+
+def test_a_store_that_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    kept(tmp_path / "whatsapp", "s1", ANN)
+    (kept(tmp_path / "whatsapp", "s2", BEN) / stored.FILE).write_bytes(b"no database" * 1000)
+    with pytest.raises(OSError, match="s2: file is not a database"):
+        stored.copy(tmp_path / "whatsapp", tmp_path / "copy")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/s1", "s\0", ".gone-s1", 5, b"s1"])
+def test_a_copy_leads_nowhere_else(tmp_path: Path, name: Any) -> None:
+    kept(tmp_path / "from", "s1", ANN)
+    stored.copy(tmp_path / "from", tmp_path / "copy")
+    with closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        copy.execute("CREATE TABLE made AS SELECT * FROM stores")
+        copy.execute("DROP TABLE stores")
+        copy.execute("CREATE TABLE stores (session_id, account, keys, spool)")
+        copy.execute("INSERT INTO stores SELECT ?, account, keys, spool FROM made", (name,))
+        copy.commit()
+    with pytest.raises(stored.NoBackup, match="names no session"):
+        stored.put_back(tmp_path / "to", tmp_path / "copy")
+    assert not (tmp_path / "to").exists()
 
 
 @pytest.mark.parametrize("fault", ["no database", "another's", "cut"])

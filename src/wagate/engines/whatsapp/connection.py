@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class WhatsAppConnection:
         self._folder = store.folder
         self._berth: Berth | None = None
         self._passing: Passing | None = None
-        self._online = False
+        self._online = self._doubtful = False
         self._linking = False
         self._spent = False
         self._closed = False
@@ -79,7 +79,7 @@ class WhatsAppConnection:
 
     async def connect(self) -> None:
         """Go online in a shard, when others have not just found that nobody is there."""
-        if self._online and self._berth is not None:
+        if self._online and not self._doubtful and self._berth is not None:
             return
         attempt = self._fleet.reach.attempt(self.account.proxy_url, self.account.session_id, self._connect)
         going = self._going = asyncio.ensure_future(attempt)
@@ -93,7 +93,7 @@ class WhatsAppConnection:
 
     async def _connect(self) -> None:
         await self._begin(wire.Connect(proxy=await self._proxy()), alone=False)
-        self._online = self._berth is not None
+        self._online, self._doubtful = self._berth is not None, False
         if self._shown is not None or self._watched:
             self._renewing = asyncio.create_task(self._renew(), name=f"presence of {self.account.session_id}")
 
@@ -151,14 +151,16 @@ class WhatsAppConnection:
             return await self._request_code(action)
         if not self._online:
             raise SessionNotConnected
+        # Its numbers are those of the host that answers; by the end of this another one may have the session.
+        passing = self._passing
         async with self._beside(action) as file:
             want = wire.Perform(action=action, file=file)  # type: ignore[arg-type]
             answer = await self._ask(want, seconds=_ACTION_SECONDS)
             if isinstance(action, FetchMedia) and file is not None:
                 await self._files.put(action.into, _pieces(Path(file)))
         self._remember(action)
-        if self._passing is not None:
-            await self._passing.passed(answer.after)
+        if passing is not None:
+            await passing.passed(answer.after)
         return None if action.answer is None else msgspec.msgpack.decode(answer.body, type=action.answer)
 
     def _remember(self, action: Action) -> None:
@@ -190,18 +192,32 @@ class WhatsAppConnection:
         await self._ask(wire.Read(chat=chat, sender=sender, wire_ids=wire_ids), seconds=_ACTION_SECONDS)
 
     async def logout(self) -> None:
-        """Unlink at the network, and forget the keys."""
-        await self._ask(wire.Logout(), seconds=_ACTION_SECONDS)
+        """Unlink at the network, and forget the keys.
+
+        Raises:
+            ConnectionLost: the network could not be told, or does not want to hear it.
+        """
+        try:
+            await self._ask(wire.Logout(), seconds=_ACTION_SECONDS)
+        except WagateError as error:
+            log.warning("a session cannot be unlinked", session=self.account.session_id, error=str(error))
+            raise base.ConnectionLost from error
         # Not only when the line's end is told, which may come later or not at all.
         self._online = False
 
     async def close(self) -> None:
-        """Go offline, keep the keys. Idempotent."""
+        """Go offline, keep the keys. Idempotent.
+
+        Cancelled, it is finished all the same: half closed, the session would be in a host that nobody ends.
+        """
         self._closed = True
         self._online = False
         for waiting in (self._going, self._placing):
             if waiting is not None:
                 waiting.cancel()
+        await _to_the_end(self._close())
+
+    async def _close(self) -> None:
         async with self._changing:
             await self._leave()
             if self._passing is not None:
@@ -267,8 +283,10 @@ class WhatsAppConnection:
         self._online = False
         if self._renewing is not None:
             self._renewing.cancel()
-        if berth is None:
-            return
+        if berth is not None:
+            await _to_the_end(self._give_back(berth))
+
+    async def _give_back(self, berth: Berth) -> None:
         berth.dead = lambda given_up: None
         # A session that waits for a phone cannot be stopped in the library, only with its host: it has that for itself.
         must_die = self._linking
@@ -293,6 +311,8 @@ class WhatsAppConnection:
             self._online = False
             raise
         except Lost as lost:
+            # That it broke may be told before it was known to be there, or never: whoever connects is to look.
+            self._doubtful = True
             if sends:
                 # A host that died had it; one that says that there is no line had nothing of it written.
                 raise (NoAnswer() if lost.sent else base.NeverLeft()) from None
@@ -318,6 +338,19 @@ class WhatsAppConnection:
         self._berth = None
         end = base.Ended(status="failed", reason="engine_crashed")
         self._hear(passing, wire.told_alone(wire.report(end if given_up else base.LineLost())))
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it to the end; whoever is cancelled meanwhile is so afterwards."""
+    doing, cancelled = asyncio.ensure_future(work), False
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError:
+            cancelled = True
+    doing.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def _taken(berth: Berth, number: int) -> None:

@@ -68,7 +68,9 @@ class Ear(Heard):
     def over(self, error: str) -> None:
         """The library has let the session go."""
         if error:
-            log.info("line ended", session=self._name, error=error[:300])
+            # Of WhatsApp that is not reached the gateway tells; of a store that is full, or too new, only this.
+            tell = log.warning if "database" in error else log.info
+            tell("line ended", session=self._name, error=error[:300])
         self._later(self._line.over)
 
     def _later(self, call: Callable[..., None], *about: object) -> None:

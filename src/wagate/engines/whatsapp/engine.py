@@ -7,6 +7,8 @@ import weakref
 from pathlib import Path
 from typing import get_args
 
+import structlog
+
 from wagate.engines import base
 from wagate.engines.whatsapp import performing, stored
 from wagate.engines.whatsapp.connection import Route, Store, WhatsAppConnection, as_given
@@ -14,6 +16,8 @@ from wagate.engines.whatsapp.fleet import Fleet, Hosts
 from wagate.errors import Unavailable
 from wagate.model.actions import Action, RequestCode
 from wagate.model.contents import Content
+
+log = structlog.get_logger(__name__)
 
 
 class WhatsAppEngine:
@@ -52,15 +56,20 @@ class WhatsAppEngine:
         """Remove a session's keys and what was kept for it.
 
         Raises:
-            Unavailable: a host has them in its hands still.
+            Unavailable: a host has them in its hands still, or they cannot be removed; then the log says why.
         """
         try:
             await asyncio.to_thread(stored.forget, self._folder, account.session_id)
         except stored.InUse:
             raise Unavailable("the session is being closed") from None
+        except OSError as error:
+            log.warning("the keys of a session cannot be removed", session=account.session_id, error=str(error))
+            raise Unavailable("the session's keys cannot be removed") from None
 
     async def kept(self) -> list[str]:
-        """The sessions of which something lies in the folder."""
+        """The sessions of which something lies in the folder. What was cut short of forgetting is finished."""
+        for left in await asyncio.to_thread(stored.sweep, self._folder):
+            log.warning("what is kept of a session that is gone cannot be removed", folder=str(left))
         return await asyncio.to_thread(stored.sessions, self._folder)
 
     @property

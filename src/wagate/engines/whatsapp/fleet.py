@@ -38,8 +38,8 @@ class Hosts(msgspec.Struct, frozen=True, kw_only=True):
     per_host: int = 8
     pulse: float = 5.0
     patience: float = 20.0
+    # The library does not let go of all that it took for a session: each costs a descriptor and half a megabyte.
     beginnings: int = 100
-    # The library lets go of a session, but not of all that it took for it: each costs a descriptor and half a megabyte.
 
 
 class Berth:

@@ -82,6 +82,9 @@ class Host:
 
     async def close(self) -> None:
         """Stop every line, as far as the library lets us."""
+        # Pieces of history that are on their way get less time than we have: what was acknowledged must be heard.
+        for line in self._lines.values():
+            line.hurry()
         closing = [line.close() for line in self._lines.values()]
         await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), _LAST_SECONDS)
 
@@ -118,9 +121,13 @@ class Host:
         if isinstance(want, wire.Ping):
             return None
         if isinstance(want, wire.Open):
-            line = Line(self._around, asked.line, want)
-            await line.open()
-            self._lines[asked.line] = line
+            # There from now on: who asks for it to be closed again before it is open must find it.
+            line = self._lines[asked.line] = Line(self._around, asked.line, want)
+            try:
+                await line.open()
+            except BaseException:
+                self._lines.pop(asked.line, None)
+                raise
             return None
         line_or_none = self._lines.get(asked.line)
         if line_or_none is None:
@@ -129,7 +136,8 @@ class Host:
         match want:
             case wire.Close():
                 await line.close()
-                del self._lines[asked.line]
+                if line.let_go:
+                    self._lines.pop(asked.line, None)
                 return None
             case wire.Link():
                 return await line.link(want.proxy)

@@ -122,8 +122,9 @@ class Library:
             if id in self._present and session.thread.is_alive():
                 self._go.Stop(id.encode())
                 session.thread.join(_END_SECONDS)
-        # It may have ended by itself meanwhile, and wait for the gate.
-        session.thread.join(_END_SECONDS)
+        if id not in self._present:
+            # It ended by itself meanwhile, and may wait for the gate still.
+            session.thread.join(_END_SECONDS)
         return not session.thread.is_alive()
 
     def call(self, name: str, id: str, *arguments: Any) -> Any:
@@ -174,6 +175,8 @@ class Library:
         connection: what came over it would be acknowledged, and heard by nobody.
         """
         self._present.pop(session.id, None)
+        # Whoever began it has the gate until then.
+        session.sign.set()
         if not session.ending:
             with self._gate.change():
                 self._go.Stop(session.id.encode())
@@ -219,7 +222,6 @@ class _Session:
             error = self._library.run(self)
         finally:
             self._library.left(self)
-            self.sign.set()
             self._heard.over(error)
 
     def on_event(self, _id: bytes, address: int, size: int, code: int) -> None:

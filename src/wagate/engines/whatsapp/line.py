@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -42,6 +41,8 @@ log = structlog.get_logger(__name__)
 _FIRST_CODE_SECONDS, _NEXT_CODE_SECONDS = 60, 20
 _LOCK_SECONDS = 10.0
 _LAST_WORD_SECONDS = 0.3
+_LET_GO_SECONDS = 6.0
+"""So long whoever closes a session waits for the library, less than the gateway waits for that."""
 
 
 class Busy(Exception):
@@ -93,10 +94,14 @@ class Line:
         self.acquaintances = Acquaintances()
         self.timers = Timers(self.folder)
         self._has_keys = False
+        self._leaving = False
         self._keys_missing = False
         self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
-        self._ending = asyncio.Lock()
+        self._closing = False
+        self._releasing: asyncio.Task[None] | None = None
+        # One beginning or end at a time: what begins while it is let go would be in nobody's hands.
+        self._changing = asyncio.Lock()
         self._pieces = Pieces(around.library)
 
     async def open(self) -> None:
@@ -104,19 +109,24 @@ class Line:
 
         Raises:
             Busy: another process holds it still.
-            ConnectionLost: it cannot be read.
+            ConnectionLost: it cannot be read, or is wanted no more.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._hold()
         try:
-            # Now, while the library has it not: two who open one file in one process undo each other's locks.
-            await asyncio.to_thread(self._look_at_keys)
-            spool = await asyncio.to_thread(Spool, self.folder / stored.SPOOL)
-        except OSError:
-            log.exception("what is kept of a session cannot be opened", session=self.account.session_id)
+            async with self._changing:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                await self._hold()
+                # Now, while the library has it not: two who open one file in one process undo each other's locks.
+                state = await asyncio.to_thread(stored.state, self.folder, self.account.jid)
+                self._has_keys, self._keys_missing = state
+                spool = await asyncio.to_thread(Spool, self.folder / stored.SPOOL)
+                read = partial(self._translate, self)
+                self._telling = Telling(spool, self._number, self._tell, read, self.is_own)
+        except OSError as error:
+            log.error("what is kept of a session cannot be opened", session=self.account.session_id, error=str(error))
             await self.close()
             raise base.ConnectionLost from None
-        self._telling = Telling(spool, self._number, self._tell, partial(self._translate, self), self.is_own)
+        if self._closing:
+            raise base.ConnectionLost  # whoever closes waits behind us, and lets it go
 
     async def link(self, proxy: str | None) -> None:
         """Begin linking by QR."""
@@ -156,29 +166,33 @@ class Line:
         if not self._has_keys:
             # It would show codes, and could then be stopped only with this process.
             raise base.LinkEnded("logged_out", "unlinked")
+        begun = await self._begin("connect", proxy)
+        online = self._online
         try:
-            await self._begin("connect", proxy)
-            if self._online is not None:
+            if online is not None:
                 async with asyncio.timeout(seconds):
-                    await self._online
+                    await online
             me = await self.call("GetMe", returns="Device")
+            if begun != self._begun or self._purpose != "connect":
+                raise base.ConnectionLost  # it broke meanwhile
             self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
             self.own_jid = text_of(me.JID)
             self.me = person_of(me.JID, me.LID)
             if self._telling is not None:
                 self._telling.begin()
         except TimeoutError:
-            await self._end()
+            await self._end(begun)
             raise base.ConnectionLost from None
         except base.LinkEnded:
             with contextlib.suppress(Stuck):
-                await self._end()
+                await self._end(begun)
             raise
         except base.ConnectionLost:
-            await self._end()
+            await self._end(begun)
             raise
         finally:
-            self._online = None
+            if self._online is online:
+                self._online = None
 
     async def call(self, name: str, *arguments: Any, returns: str | None = None) -> Any:
         """Call the library for this session, on a thread; with `returns`, its answer read as that class.
@@ -239,19 +253,46 @@ class Line:
 
     async def logout(self) -> None:
         """Unlink, and forget the keys."""
-        await self.call("Logout")
-        self._has_keys = False
+        self._leaving = True
+        try:
+            await self.call("Logout")
+        except BaseException:
+            self._leaving = False
+            if not self._has_keys:
+                self._ended(base.Ended(status="logged_out", reason="unlinked"))
+            raise
+        self._leaving = self._has_keys = False
         await self._end()
 
     async def close(self) -> None:
         """Go offline and let the folder go. Idempotent.
 
+        The library lets no session go that waits for a proxy which says nothing, for a minute. This returns before, and
+        the folder stays locked until then: the others in this process are not ended for it.
+
         Raises:
             Stuck: the library keeps the session; the folder stays locked.
         """
+        self._closing = True
         if self._telling is not None:
             self._telling.pause()
             self._telling.release()
+        releasing = self._releasing = self._releasing or asyncio.ensure_future(self._release())
+        await asyncio.wait([releasing], timeout=_LET_GO_SECONDS)
+        if releasing.done():
+            return releasing.result()
+        log.warning("a session is let go as soon as the library lets it", session=self.account.session_id)
+
+    def hurry(self) -> None:
+        """This process must end soon."""
+        self._pieces.hurry()
+
+    @property
+    def let_go(self) -> bool:
+        """Nothing is held any more."""
+        return self._lock is None
+
+    async def _release(self) -> None:
         await self._end()
         if self._telling is not None:
             await self._telling.close()
@@ -356,7 +397,8 @@ class Line:
         self._has_keys &= ended.status != "logged_out"
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.LinkEnded(ended.status, ended.reason, ended.until))
-        elif self._purpose:
+        elif self._purpose and not (self._leaving and ended.status == "logged_out"):
+            # That this session is unlinked is no news to whoever is unlinking it.
             self._purpose = ""
             self._loop.create_task(self._end())
             self._report(ended)
@@ -369,6 +411,7 @@ class Line:
         if begun != self._begun:
             return
         if self._online is not None:
+            self._purpose = ""  # whoever connects finds that, though it was online for a moment
             if not self._online.done():
                 self._online.set_exception(base.ConnectionLost())
         elif self._purpose == "connect":
@@ -380,50 +423,58 @@ class Line:
         """Tell something about the line itself: it means nothing to a later process, so it is not kept."""
         self._tell(wire.Told(line=self._number, number=0, reports=[wire.report(told)]))
 
-    def _look_at_keys(self) -> None:
-        """Where the account is linked, a store without keys was unlinked; no store, or another's, is a slip."""
-        owner, account = stored.owner(self.folder), self.account.jid
-        self._has_keys = owner is not None
-        absent = not (self.folder / stored.FILE).exists()
-        self._keys_missing = account is not None and (absent if owner is None else not stored.is_of(owner, account))
-
     async def _hold(self) -> None:
-        descriptor = os.open(self.folder / stored.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = self._loop.time() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if self._loop.time() > deadline:
-                    os.close(descriptor)
-                    raise Busy from None
-                await asyncio.sleep(0.05)
-            else:
-                self._lock = descriptor
-                return
+        while (lock := stored.lock(self.folder)) is None:
+            if self._closing or self._loop.time() > deadline:
+                raise Busy
+            await asyncio.sleep(0.05)
+        self._lock = lock
 
-    async def _begin(self, purpose: str, proxy: str | None) -> None:
-        await self._end()
-        self._begun += 1
-        self._codes = 0
-        self.whereabouts.forget()
-        self._purpose = purpose
-        self._online = self._loop.create_future() if purpose == "connect" else None
-        self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
-        store = str(self.folder / stored.FILE)
-        name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
-        await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
+    async def _begin(self, purpose: str, proxy: str | None) -> int:
+        """Begin, when what was before is over; the number of this beginning.
 
-    async def _end(self) -> None:
+        Raises:
+            ConnectionLost: the session is being let go.
+        """
+        self._break_off()
+        async with self._changing:
+            await self._let_go()
+            if self._closing:
+                raise base.ConnectionLost
+            self._begun += 1
+            self._codes = 0
+            self.whereabouts.forget()
+            self._purpose = purpose
+            self._online = self._loop.create_future() if purpose == "connect" else None
+            self._name = f"{self.account.session_id}.{self._number}.{self._begun}"
+            store = str(self.folder / stored.FILE)
+            name, ear = self._name, Ear(self, self._begun, self._loop.call_soon_threadsafe, self.account.session_id)
+            await asyncio.to_thread(lambda: self.library.begin(name, store=store, heard=ear, proxy=proxy))
+            return self._begun
+
+    async def _end(self, begun: int | None = None) -> None:
+        """End what has begun last, or only the beginning of this number; a later one is another's."""
+        if begun not in (None, self._begun):
+            return
+        begun = self._begun
+        self._break_off()
+        async with self._changing:
+            if begun == self._begun:
+                await self._let_go()
+
+    def _break_off(self) -> None:
+        """What is under way is wanted no more."""
         self._purpose = ""
         self.acquaintances.end()
         if self._telling is not None:
             self._telling.pause()
         if self._online is not None and not self._online.done():
             self._online.set_exception(base.ConnectionLost())
-        async with self._ending:
-            await self._pieces.come()
-            if self._name and not await asyncio.to_thread(self.library.end, self._name):
-                log.error("the library does not let a session go", session=self.account.session_id)
-                self._stuck()
-                raise Stuck
+
+    async def _let_go(self) -> None:
+        await self._pieces.come()
+        if self._name and not await asyncio.to_thread(self.library.end, self._name):
+            log.error("the library does not let a session go", session=self.account.session_id)
+            self._stuck()
+            raise Stuck

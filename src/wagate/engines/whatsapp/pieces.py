@@ -12,8 +12,10 @@ import contextlib
 from wagate.engines.whatsapp.library import Library
 
 _MESSAGE, _HISTORY = 17, 13
-_PATIENCE = 4.0
-"""After this long without any news a piece is given up: the library does not say that it could not fetch one."""
+_PATIENCE, _LITTLE_PATIENCE = 4.0, 1.0
+"""After this long without any news a piece is given up: the library does not say that it could not fetch one. The
+shorter is for a host that must end.
+"""
 
 
 class Pieces:
@@ -24,6 +26,7 @@ class Pieces:
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._missing = 0
+        self._patience = _PATIENCE
 
     def heard(self, code: int, body: bytes) -> None:
         """An event of the library's, on one of its threads."""
@@ -37,9 +40,14 @@ class Pieces:
         with contextlib.suppress(TimeoutError):
             while self._missing > 0:
                 self._news.clear()
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._patience):
                     await self._news.wait()
         self._missing = 0
+
+    def hurry(self) -> None:
+        """There is little time from now on."""
+        self._patience = _LITTLE_PATIENCE
+        self._news.set()
 
     def _count(self, change: int) -> None:
         with contextlib.suppress(RuntimeError):  # the host is ending, and its loop with it

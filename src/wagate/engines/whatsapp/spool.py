@@ -10,6 +10,7 @@ a host, from any of its threads.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import threading
@@ -37,13 +38,17 @@ class Spool:
         # The oldest that is kept and where it begins, the newest and where it ends.
         self._first, self._begin, self._last, self._end = 1, 0, 0, 0
         self._doubtful = self._closed = False
-        self._load()
         # Where those end that were read and not taken, and which is to be read next, and where that begins.
         self._ends: deque[tuple[int, int]] = deque()
-        self._next = (self._first, self._begin)
-        self._synced = self._first - 1
-        _sync_folder(file.parent)
-        self.sync()
+        try:
+            self._load()
+            self._next = (self._first, self._begin)
+            self._synced = self._first - 1
+            _sync_folder(file.parent)
+            self.sync()
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def append(self, record: bytes) -> int:
         """Keep a record: when this returns, the end of this process does not lose it. The number that stands for it.
@@ -52,6 +57,9 @@ class Spool:
             OSError: it is not kept.
         """
         with self._lock:
+            if self._closed:
+                # By now the number of our file may be another's.
+                raise OSError(errno.EBADF, "the spool is closed")
             number = self._last + 1
             try:
                 _write(self._descriptor, _HEAD.pack(len(record), zlib.crc32(record), number) + record)
@@ -203,17 +211,23 @@ class Spool:
         self._next = (kept, at)
 
     def _shorten(self) -> None:
-        """Leave out what was taken. Where that fails the old file goes on: it holds everything."""
+        """Leave out what was taken. Where that fails the old file goes on: it holds everything.
+
+        Raises:
+            OSError: the new one is in its place, but not for sure after the machine's end.
+        """
         try:
             self._rewrite()
         except OSError as error:
+            if self._doubtful:
+                raise
             log.warning("a spool cannot be written anew", file=str(self._path), error=str(error))
 
     def _rewrite(self) -> None:
         """What is kept, in a new file.
 
         Raises:
-            OSError: the old one stays.
+            OSError: the old one stays; or, when it is doubtful from now on, the new one may not outlive the machine.
         """
         new = self._path.with_suffix(".new")
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -224,13 +238,16 @@ class Spool:
             os.replace(new, self._path)
         except OSError:
             os.close(descriptor)
+            with contextlib.suppress(OSError):
+                new.unlink()
             raise
-        _sync_folder(self._path.parent)
         os.close(self._descriptor)
         self._descriptor, gone = descriptor, self._begin
         self._begin, self._end = 0, self._end - gone
         self._ends = deque((number, end - gone) for number, end in self._ends)
         self._next = (self._next[0], self._next[1] - gone)
+        self._doubtful = True  # until it is synced, and so is its name
+        _sync_folder(self._path.parent)
 
 
 def _write(descriptor: int, octets: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -22,10 +23,16 @@ SPOOL, LOCK = "spool", "lock"
 """Beside it: what was not committed yet, and what the host that has the folder holds locked."""
 
 _GONE = ".gone-"
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")
+"""What a session's folder may be called: nothing else that lies beside them is one, such as a volume's `lost+found`."""
+
 _BUSY_SECONDS = 10
 _BACKUP = """
 CREATE TABLE stores (session_id TEXT PRIMARY KEY, account TEXT NOT NULL, keys BLOB NOT NULL, spool BLOB NOT NULL)
 """
+_STORES = "SELECT session_id, account, keys, spool FROM stores"
+_TYPES = [str, str, bytes, bytes]
+"""A column of SQLite's holds what was written into it, of whatever type."""
 
 
 class InUse(Exception):
@@ -62,6 +69,18 @@ def has_keys(folder: Path) -> bool:
     return owner(folder) is not None
 
 
+def state(folder: Path, account: str | None) -> tuple[bool, bool]:
+    """Whether there are keys, and whether an account's are missing: where it is linked, a store without keys was
+    unlinked; no store, or another's, is a slip.
+
+    Raises:
+        OSError: that cannot be said now.
+    """
+    found = owner(folder)
+    absent = not (folder / FILE).exists()
+    return found is not None, account is not None and (absent if found is None else not is_of(found, account))
+
+
 def secrets(folder: Path, message: str) -> list[bytes]:
     """What the messages with this id were given to seal what is said about them; more than one where ids are equal.
 
@@ -79,26 +98,56 @@ def is_of(address: str, account: str) -> bool:
 
 
 def sessions(place: Path) -> list[str]:
-    """The sessions of which something is kept in this place."""
+    """The sessions of which something is kept in this place.
+
+    Raises:
+        OSError: it cannot be read, or is no folder.
+    """
     try:
-        return sorted(each.name for each in place.iterdir() if each.is_dir() and not each.name.startswith("."))
+        return sorted(each.name for each in place.iterdir() if _NAME.fullmatch(each.name) and each.is_dir())
     except FileNotFoundError:
         return []
 
 
 def forget(place: Path, session: str) -> None:
-    """Remove all that is kept of a session, at once: what is cut short is finished by the next call.
+    """Remove all that is kept of a session, at once: what is cut short is finished by the next call, or by `sweep`.
 
     Raises:
         InUse: a host has it.
+        OSError: it cannot be removed, or is a link: what is behind that may be more than ours.
     """
     folder, gone = place / session, place / f"{_GONE}{session}"
     if folder.is_dir():
+        if folder.is_symlink():
+            raise OSError(f"{folder} is a link: remove it and what it leads to by hand")
         with held(folder):
-            shutil.rmtree(gone, ignore_errors=True)
+            _remove(gone)
             # By another name first: whoever links the session anew now begins in an empty folder.
             folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    _remove(gone)
+
+
+def sweep(place: Path) -> list[Path]:
+    """Finish what was cut short of forgetting; what is still there."""
+    left = []
+    for gone in place.glob(f"{_GONE}*"):
+        try:
+            if _NAME.fullmatch(gone.name.removeprefix(_GONE)):
+                _remove(gone)
+        except OSError:
+            left.append(gone)
+    return left
+
+
+def lock(folder: Path) -> int | None:
+    """Lock a session's folder: what to close to let it go; None: somebody has it."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 @contextlib.contextmanager
@@ -108,12 +157,10 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         InUse: a host has it.
     """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = lock(folder)
+    if descriptor is None:
+        raise InUse
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUse from None
         yield
     finally:
         os.close(descriptor)
@@ -133,7 +180,11 @@ def copy(place: Path, target: Path) -> int:
         with contextlib.closing(sqlite3.connect(target)) as backup:
             backup.execute(_BACKUP)
             for session in sessions(place):
-                if (taken := _taken(place / session)) is not None:
+                try:
+                    taken = _taken(place / session)
+                except (OSError, sqlite3.Error) as error:
+                    raise OSError(f"{place / session}: {error}") from error
+                if taken is not None:
                     backup.execute("INSERT INTO stores VALUES (?, ?, ?, ?)", (session, *taken))
                     count += 1
             backup.commit()
@@ -157,9 +208,10 @@ def put_back(place: Path, source: Path) -> tuple[list[str], list[str]]:
         with contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as backup:
             if backup.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 raise NoBackup(f"{source} is damaged")
-            for session, account, keys, spool in backup.execute("SELECT session_id, account, keys, spool FROM stores"):
-                if Path(session).name != session or session.startswith("."):
+            for row in backup.execute(_STORES):
+                if [type(each) for each in row] != _TYPES or not _NAME.fullmatch(row[0]):
                     raise NoBackup(f"{source} names no session")
+                session, account, keys, spool = row
                 folder = place / session
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with held(folder):
@@ -205,6 +257,12 @@ def _keeps(folder: Path, account: str) -> bool:
     except OSError:
         return False  # what cannot be read is of no use to anybody
     return present is not None and is_of(present, account)
+
+
+def _remove(gone: Path) -> None:
+    shutil.rmtree(gone, ignore_errors=True)
+    if os.path.lexists(gone):
+        raise OSError(f"{gone} cannot be removed")
 
 
 def _write(file: Path, octets: bytes) -> None:
