@@ -34,6 +34,14 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
 
 
+def test_a_backup_is_a_file(tmp_path: Path) -> None:
+    assert wagate("db", "upgrade", data_dir=str(tmp_path / "data")).code == 0
+    for folder in (".", str(tmp_path)):
+        refused = wagate("db", "backup", folder, data_dir=str(tmp_path / "data"), cwd=tmp_path)
+        assert (refused.code, refused.err) == (1, f"{folder} is a folder: name a file in it.\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+
+
 def test_an_upgrade_happens_once(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
     assert wagate("db", "upgrade", "--json", data_dir=data).json == {"changed": True}

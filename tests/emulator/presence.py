@@ -36,7 +36,7 @@ class Presence:
     async def type(self, account: Account, *, on: bool) -> None:
         """Somebody begins or ceases to write on their phone, in the chat with each who watches them."""
         told = Node("chatstate", {"from": account.jid(HIDDEN)}, [Node("composing" if on else "paused")])
-        for device in self._watchers.get(account.number, {}):
+        for device in list(self._watchers.get(account.number, {})):
             if not _apart(device.account, account):
                 await device.deliver(told, keep=False)
 
@@ -67,7 +67,7 @@ class Presence:
         """Tell everybody who watches this person."""
         if not _present(account):
             account.last_seen = int(time.time())
-        for device, jid in self._watchers.get(account.number, {}).items():
+        for device, jid in list(self._watchers.get(account.number, {}).items()):
             if not _apart(device.account, account):
                 await device.deliver(_shown(account, jid), keep=False)
 

@@ -79,6 +79,8 @@ async def database_backup(settings: Settings, target: Path) -> int:
     """
     from wagate.backends import maintenance
 
+    if not target.name or target.is_dir():
+        raise maintenance.BackupFailed(f"{target} is a folder: name a file in it.")
     beside = keys_beside(target)
     part = beside.with_name(f".{beside.name}.{os.getpid()}.part")
     try:

@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 from msgspec import UNSET
 
 from wagate.engines import base
-from wagate.engines.whatsapp import ends, refusals, stored, wire
+from wagate.engines.whatsapp import ends, stored, wire
 from wagate.engines.whatsapp.acquaintances import Acquaintances
-from wagate.engines.whatsapp.addresses import person_of, text_of
+from wagate.engines.whatsapp.addresses import text_of
+from wagate.engines.whatsapp.asking import Asking
 from wagate.engines.whatsapp.ear import Ear
 from wagate.engines.whatsapp.library import Library
 from wagate.engines.whatsapp.pieces import Pieces
@@ -32,8 +31,6 @@ from wagate.engines.whatsapp.spool import Spool
 from wagate.engines.whatsapp.telling import Tell, Telling
 from wagate.engines.whatsapp.timers import Timers
 from wagate.engines.whatsapp.whereabouts import Whereabouts
-from wagate.errors import NoAnswer
-from wagate.model.contacts import Person
 from wagate.model.sessions import Pairing
 
 log = structlog.get_logger(__name__)
@@ -66,13 +63,12 @@ class Around:
     stuck: Callable[[], None]
 
 
-class Line:
+class Line(Asking):
     """A session. Its name in the library changes with every beginning: the library may be slow to let one go."""
 
     def __init__(self, around: Around, number: int, want: wire.Open) -> None:
+        super().__init__(around.library, around.calls)
         self.account = want.account
-        self.library = around.library
-        self._calls = around.calls
         self._translate = around.translate
         self._stuck = around.stuck
         self._tell = around.tell
@@ -80,23 +76,17 @@ class Line:
         self.folder = Path(want.folder)
         self._loop = asyncio.get_running_loop()
         self._lock: int | None = None
-        self._name = ""
         self._begun = 0
         self._purpose = ""
         self._codes = 0
         self._online: asyncio.Future[None] | None = None
         self._shown: asyncio.Future[None] | None = None
-        self.own_jid = ""
-        self.me = Person()
-        self.hidden: set[str] = set()
-        self.plain: set[str] = set()
         self.whereabouts = Whereabouts()
         self.acquaintances = Acquaintances()
         self.timers = Timers(self.folder)
         self._has_keys = False
         self._leaving = False
         self._keys_missing = False
-        self._own: frozenset[str] = frozenset()
         self._telling: Telling | None = None
         self._closing = False
         self._releasing: asyncio.Task[None] | None = None
@@ -175,9 +165,7 @@ class Line:
             me = await self.call("GetMe", returns="Device")
             if begun != self._begun or self._purpose != "connect":
                 raise base.ConnectionLost  # it broke meanwhile
-            self._own = frozenset({text_of(me.JID), text_of(me.LID)} - {""})
-            self.own_jid = text_of(me.JID)
-            self.me = person_of(me.JID, me.LID)
+            self._is(me)
             if self._telling is not None:
                 self._telling.begin()
         except TimeoutError:
@@ -193,63 +181,6 @@ class Line:
         finally:
             if self._online is online:
                 self._online = None
-
-    async def call(self, name: str, *arguments: Any, returns: str | None = None) -> Any:
-        """Call the library for this session, on a thread; with `returns`, its answer read as that class.
-
-        Raises:
-            ConnectionLost: the session is not in the library.
-            Complaint: the library says that it did not work.
-            NoAnswer: nobody waits for it any longer, and it was not begun: it never will be.
-        """
-        turn = threading.Lock()
-
-        def enter() -> Any:
-            return self.library.call(name, self._name, *arguments) if turn.acquire(blocking=False) else None
-
-        try:
-            answer = await self._loop.run_in_executor(self._calls, enter)
-        except KeyError:
-            raise base.ConnectionLost from None
-        except asyncio.CancelledError:
-            if turn.acquire(blocking=False):
-                raise NoAnswer(certain=True) from None
-            raise
-        if returns is None:
-            if isinstance(answer, bytes) and answer:
-                raise refusals.Complaint(answer.decode(errors="replace"))
-            return answer
-        read = self.library.read(returns, answer)
-        if getattr(read, "Error", ""):
-            raise refusals.Complaint(read.Error)
-        return read
-
-    def call_now(self, name: str, *arguments: Any) -> bytes:
-        """Call the library from a thread that may wait, as translating does.
-
-        Raises:
-            ConnectionLost: the session is not in the library (any more).
-        """
-        try:
-            found: bytes = self.library.call(name, self._name, *arguments)
-        except KeyError:
-            raise base.ConnectionLost from None
-        return found
-
-    def is_own(self, address: str) -> bool:
-        """Whether this is the account itself."""
-        user, _, server = address.partition("@")
-        return f"{user.partition(':')[0]}@{server}" in self._own
-
-    def phone_of(self, address: Any) -> str:
-        """How we call somebody that the library names: by phone where its store knows that. It may wait."""
-        if address.Server != "lid" or not address.User:
-            return text_of(address)
-        encoded = address.SerializeToString()
-        found = self.library.read(
-            "GetJIDFromStoreReturnFunction", self.call_now("GetPNFromLID", encoded, len(encoded))
-        )  # fmt: skip
-        return text_of(found.Jid) or text_of(address)
 
     async def logout(self) -> None:
         """Unlink, and forget the keys."""

@@ -5,10 +5,10 @@ Kept beside the session's keys: of two, it is said again only with the next mess
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
+import msgspec
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class Timers:
             try:
                 part = self._file.with_suffix(".part")
                 part.touch(0o600)
-                part.write_text(json.dumps(self._seconds))
+                part.write_bytes(msgspec.json.encode(self._seconds))
                 part.replace(self._file)
             except OSError:
                 log.exception("how long messages last is not kept")
@@ -48,7 +48,7 @@ class Timers:
     def _known(self) -> dict[str, int]:
         if self._seconds is None:
             try:
-                self._seconds = dict(json.loads(self._file.read_text()))
-            except (OSError, ValueError):
+                self._seconds = msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
+            except (OSError, msgspec.MsgspecError):
                 self._seconds = {}
         return self._seconds
