@@ -85,11 +85,12 @@ async def test_close_is_quick_and_leaves_nothing_running(world: Sandbox) -> None
 
 
 async def test_idle_connections_run_no_task(world: Sandbox) -> None:
-    before = len(asyncio.all_tasks())
+    # Other tests on this loop may have left some, as crashes do, and these may go meanwhile.
+    before = asyncio.all_tasks()
     for place in range(50):
         await world.linked(f"s{place}", f"99900001{place:02d}")
     await settle()
-    assert len(asyncio.all_tasks()) == before
+    assert not asyncio.all_tasks() - before
 
 
 async def test_a_seed_gives_the_same_codes() -> None:
