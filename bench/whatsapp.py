@@ -245,8 +245,7 @@ async def _kill(server: Gateway, host: int, probe: bytes, found: _Found) -> None
         async def told() -> bool:
             return not await working(caller, SESSIONS)
 
-        with contextlib.suppress(RuntimeError):
-            await until(told, seconds=1.0, every=LOOK_SECONDS)
+        await until(told, seconds=PATIENCE, every=LOOK_SECONDS)
         await until(lambda: working(caller, SESSIONS), seconds=PATIENCE, every=LOOK_SECONDS)
         found.back.append(time.perf_counter() - began)
 

@@ -25,6 +25,12 @@ class _Written(asyncio.StreamReaderProtocol):
         self.over = asyncio.Event()
         super().__init__(self.reader)
 
+    def eof_received(self) -> bool:
+        super().eof_received()
+        self.over.set()
+        # Nothing is written on it: uvloop would keep it open else.
+        return False
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.over.set()
