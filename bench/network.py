@@ -39,10 +39,14 @@ class Network:
 
 
 @asynccontextmanager
-async def network() -> AsyncIterator[Network]:
-    """An emulator for as long as the context lasts."""
+async def network(*, last: bool = False) -> AsyncIterator[Network]:
+    """An emulator for as long as the context lasts. `last`: it yields to everybody, as it is elsewhere in truth."""
+    yielding = ("nice", "-n", "19") if last else ()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(EMULATOR), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 26
+        *(*yielding, sys.executable, str(EMULATOR)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 26,
     )
     try:
         yield Network(process, await _line(process))

@@ -59,7 +59,7 @@ class _Found:
 async def run(folder: Path, rounds: int) -> Workload:
     """40 sessions after a restart; the API while a host is killed; 100 sessions and nothing that listens."""
     place, found, loops, worked = folder / "whatsapp", _Found(), list[float](), list[str]()
-    async with network() as net:
+    async with network(last=True) as net:
         known = await _linked(place, net)
         for number in range(rounds):
             loops.append(loop_milliseconds())

@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 _THREADS, _CALLS = 24, 64
 """Threads for what is short, and for calls that wait for WhatsApp: those must not hold up what is heard meanwhile."""
 
+_NICE = 10
+"""What people ask of the gateway comes first, also while eight sessions come back at once."""
+
 _LAST_SECONDS, _END_SECONDS = 3.0, 10.0
 _decode = msgspec.msgpack.Decoder(wire.FromGateway).decode
 
@@ -241,6 +244,7 @@ def run() -> None:
     parser.add_argument("--patience", type=float, required=True, metavar="SECONDS")
     given = parser.parse_args()
     os.umask(0o077)
+    os.nice(_NICE)
     log_as_the_gateway()
     try:
         asyncio.run(main(given.socket, given.patience))
