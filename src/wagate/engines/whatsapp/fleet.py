@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 _STARTS_AT_ONCE = 2
 _BACKOFF_MOST = 60.0
-HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp")
+HOST = (sys.executable, "-P", "-m", "wagate.engines.whatsapp", "--nice", "10")
+"""What people ask of the gateway comes first, also while eight sessions come back at once."""
 
 
 class Hosts(msgspec.Struct, frozen=True, kw_only=True):

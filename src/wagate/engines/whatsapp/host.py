@@ -36,9 +36,6 @@ log = structlog.get_logger(__name__)
 _THREADS, _CALLS = 24, 64
 """Threads for what is short, and for calls that wait for WhatsApp: those must not hold up what is heard meanwhile."""
 
-_NICE = 10
-"""What people ask of the gateway comes first, also while eight sessions come back at once."""
-
 _LAST_SECONDS, _END_SECONDS = 3.0, 10.0
 _decode = msgspec.msgpack.Decoder(wire.FromGateway).decode
 
@@ -242,9 +239,10 @@ def run() -> None:
     parser = argparse.ArgumentParser(prog="python -m wagate.engines.whatsapp")
     parser.add_argument("--socket", type=int, required=True, metavar="FD")
     parser.add_argument("--patience", type=float, required=True, metavar="SECONDS")
+    parser.add_argument("--nice", type=int, default=0, metavar="N")
     given = parser.parse_args()
     os.umask(0o077)
-    os.nice(_NICE)
+    os.nice(given.nice)
     log_as_the_gateway()
     try:
         asyncio.run(main(given.socket, given.patience))
