@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
 
+from wagate.engines.whatsapp import wire
 from wagate.engines.whatsapp.child import Child
+from wagate.engines.whatsapp.process import HostProcess, Lost
 
 pytestmark = pytest.mark.anyio
 
@@ -57,3 +60,28 @@ async def test_somebody_else_who_has_the_output_is_not_waited_for() -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
+
+
+HANGS_UP = """
+import os, socket, sys, time
+from wagate.engines.whatsapp import wire
+line = socket.socket(fileno=int(sys.argv[sys.argv.index("--socket") + 1]))
+line.sendall(wire.framed(wire.Hello(library="none")))
+line.close()
+time.sleep(600)
+"""
+
+
+async def test_a_host_that_has_hung_up_and_lives_is_told_nothing_and_nobody_fails_for_it() -> None:
+    host = HostProcess()
+    await host.start([sys.executable, "-c", HANGS_UP])
+    assert host._writer is not None
+    async with asyncio.timeout(60):
+        while not host._writer.is_closing():
+            host.taken(1, 1)
+            await asyncio.sleep(0.01)
+    assert not host.gone.is_set()
+    host.taken(1, 2)
+    with pytest.raises(Lost):
+        await host.ask(1, wire.Ping(), seconds=60)
+    await host.stop(at_once=True)

@@ -42,6 +42,7 @@ class Passing:
         self._moved = asyncio.Condition()
         self._over = False
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(_ended)
 
     def put(self, told: wire.Told) -> None:
         """Take what was told; never waits."""
@@ -127,6 +128,12 @@ class Passing:
         log.error("a report is set aside", kind=told.kind, folder=str(self._folder), exc_info=why)
         with contextlib.suppress(OSError):
             await asyncio.to_thread(_append, self._folder / "aside", wire.framed(wire.told_alone(told)))
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """A defect here would leave a session that hears nothing, not even that its line is lost."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("what a host tells is not handed on any more", exc_info=error)
 
 
 def _append(file: Path, record: bytes) -> None:

@@ -150,6 +150,8 @@ class HostProcess:
                 # One after the other, and where there is room: a host that reads nothing costs a buffer and a frame.
                 async with self._writing:
                     await writer.drain()
+                    if writer.is_closing():
+                        raise Lost(sent=False)
                     writer.write(wire.framed(wire.Asked(id=id, line=line, want=want, seconds=seconds)))
                     written = True
                 answered: Answer = await answer
@@ -185,8 +187,8 @@ class HostProcess:
             await asyncio.sleep(every)
 
     def taken(self, line: int, number: int) -> None:
-        """What was told up to this is committed."""
-        if self._writer is not None and not self.gone.is_set():
+        """What was told up to this is committed. Nothing where the host has hung up: uvloop fails on a closed line."""
+        if self._writer is not None and not self._writer.is_closing():
             self._writer.write(wire.framed(wire.Taken(line=line, number=number)))
 
     async def stop(self, *, at_once: bool = False) -> None:
